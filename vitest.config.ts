@@ -1,0 +1,84 @@
+// The two test projects: `node` (Dawn on a software Vulkan driver) and `browser` (headless Chromium), both from npm
+// alone and both straight from the TypeScript sources, with no build before.
+
+import { playwright } from '@vitest/browser-playwright';
+import type { Plugin } from 'vite';
+import { defineConfig } from 'vitest/config';
+import { hasSoftwareWebGPU, unpackSoftwareWebGPU } from './tools/software-webgpu.ts';
+
+const SOURCE = '@actionclip/source';
+
+const CHROMIUM_FLAGS = [
+  '--enable-unsafe-webgpu',
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** Serves every page cross-origin isolated, because only such a page has SharedArrayBuffer. */
+const crossOriginIsolation: Plugin = {
+  name: 'cross-origin-isolation',
+  configureServer(server) {
+    server.middlewares.use((_request, response, next) => {
+      response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+      response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+      next();
+    });
+  },
+};
+
+/** The unpacked Chromium where npm carries one; elsewhere Playwright's own browser, which has to be installed. */
+function chromiumLaunchOptions(): { args: string[]; executablePath?: string; env?: Record<string, string> } {
+  if (!hasSoftwareWebGPU) return { args: CHROMIUM_FLAGS };
+  const { chromium, chromiumEnvironment } = unpackSoftwareWebGPU();
+  const inherited = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return {
+    args: [...CHROMIUM_FLAGS, '--use-webgpu-adapter=swiftshader'],
+    executablePath: chromium,
+    env: { ...Object.fromEntries(inherited), ...chromiumEnvironment },
+  };
+}
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        resolve: { conditions: [SOURCE, 'module', 'node', 'default'] },
+        ssr: {
+          resolve: {
+            conditions: [SOURCE, 'module', 'node', 'default'],
+            externalConditions: [SOURCE, 'node', 'default'],
+          },
+        },
+        test: {
+          name: 'node',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/browser/**', '**/node_modules/**'],
+          pool: 'forks',
+          setupFiles: ['./tools/setup-node.ts'],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        plugins: [crossOriginIsolation],
+        resolve: { conditions: [SOURCE, 'module', 'browser', 'default'] },
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          testTimeout: 60_000,
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({ launchOptions: chromiumLaunchOptions() }),
+            instances: [{ browser: 'chromium' }],
+          },
+        },
+      },
+    ],
+  },
+});
