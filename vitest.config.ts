@@ -2,7 +2,6 @@
 // alone and both straight from the TypeScript sources, with no build before.
 
 import { playwright } from '@vitest/browser-playwright';
-import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { hasSoftwareWebGPU, unpackSoftwareWebGPU } from './tools/software-webgpu.ts';
 
@@ -18,16 +17,10 @@ const CHROMIUM_FLAGS = [
   '--disable-sync',
 ];
 
-/** Serves every page cross-origin isolated, because only such a page has SharedArrayBuffer. */
-const crossOriginIsolation: Plugin = {
-  name: 'cross-origin-isolation',
-  configureServer(server) {
-    server.middlewares.use((_request, response, next) => {
-      response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
-      response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
-      next();
-    });
-  },
+/** Headers of a cross-origin isolated page; only such a page has SharedArrayBuffer. */
+const CROSS_ORIGIN_ISOLATION = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
 /** The unpacked Chromium where npm carries one; elsewhere Playwright's own browser, which has to be installed. */
@@ -64,7 +57,7 @@ export default defineConfig({
         },
       },
       {
-        plugins: [crossOriginIsolation],
+        server: { headers: CROSS_ORIGIN_ISOLATION },
         resolve: { conditions: [SOURCE, 'module', 'browser', 'default'] },
         test: {
           name: 'browser',

@@ -56,6 +56,8 @@ function unpackInto(folder: string, archives: string): void {
   mkdirSync(unfinished, { recursive: true });
   try {
     for (const name of ARCHIVES) extractTar(read(name), unfinished);
+    const fonts = join(unfinished, 'fonts.conf'); // names /tmp/fonts and /tmp/fonts-cache
+    writeFileSync(fonts, readFileSync(fonts, 'utf8').replaceAll('/tmp/', `${folder}/`));
     writeFileSync(join(unfinished, 'chromium'), read('chromium.br'), { mode: 0o755 });
     renameSync(unfinished, folder);
   } catch (error) {
