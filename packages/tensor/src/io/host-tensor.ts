@@ -2,6 +2,7 @@
  * Tensors at rest in host memory, as files hold them: a dtype, a shape and one typed array in row-major order.
  * The engine's own tensors are made from these and read back into these.
  */
+import { fromHalfBits } from '../dtype.ts';
 
 /** The typed arrays that hold a file's values; `f16` and `bf16` are kept as their 16 bits. */
 export type HostArray =
@@ -67,16 +68,6 @@ export function bytesToHostArray(dtype: HostDtype, bytes: Uint8Array): HostArray
   return row.view(aligned.buffer, aligned.byteOffset, bytes.byteLength / row.bytes);
 }
 
-/** The value of 16 bits read as IEEE binary16. Exact: every half is a float. */
-export function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
 const word = new Uint32Array(1);
 const single = new Float32Array(word.buffer);
 
@@ -86,33 +77,10 @@ export function bfloat16ToNumber(bits: number): number {
   return single[0] as number;
 }
 
-/**
- * The 16 bits of the half nearest to `value`, ties to even; values that overflow become infinities and every NaN
- * becomes the quiet one.
- */
-export function numberToHalf(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
-  if (magnitude >= 65520) return sign | 0x7c00;
-  // The exponent of the result decides the spacing of its neighbours; below 2^-14 the spacing stays 2^-24.
-  const exponent = magnitude < 2 ** -14 ? -14 : Math.floor(Math.log2(magnitude));
-  const steps = roundHalfToEven(magnitude * 2 ** (10 - exponent));
-  // A carry out of the fraction moves into the exponent by plain addition.
-  return sign | ((exponent + 14) * 1024 + steps);
-}
-
-function roundHalfToEven(value: number): number {
-  const below = Math.floor(value);
-  const rest = value - below;
-  if (rest !== 0.5) return Math.round(value);
-  return below % 2 === 0 ? below : below + 1;
-}
-
 type NumberRow = (data: HostArray, index: number) => number;
 const plainNumber: NumberRow = (data, index) => Number(data[index]);
 const TO_NUMBER: Readonly<Partial<Record<HostDtype, NumberRow>>> = {
-  f16: (data, index) => halfToNumber(Number(data[index])),
+  f16: (data, index) => fromHalfBits(Number(data[index])),
   bf16: (data, index) => bfloat16ToNumber(Number(data[index])),
 };
 

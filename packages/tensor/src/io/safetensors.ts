@@ -2,6 +2,7 @@
  * The safetensors format (huggingface.co/docs/safetensors): a header length, a JSON header and raw little-endian
  * values. Everything is checked against the header before memory is taken. No file access here: runs in browsers.
  */
+import { TensorError } from '../errors.ts';
 import {
   bytesToHostArray,
   elementCount,
@@ -13,14 +14,9 @@ import {
 } from './host-tensor.ts';
 
 /** Bytes that are not a safetensors file, or tensors that cannot become one. */
-export class SafetensorsError extends Error {
-  override readonly name = 'SafetensorsError';
-  /** What the user can do. */
-  readonly hint: string;
-
+export class SafetensorsError extends TensorError {
   constructor(problem: string, hint: string) {
-    super(`safetensors: ${problem}; ${hint}`);
-    this.hint = hint;
+    super(`safetensors: ${problem}`, hint);
   }
 }
 
