@@ -1,0 +1,80 @@
+/** One clip: an action performed by a random actor before a random camera, as a list of images. */
+import { blank, type Image } from '../data/image/image.ts';
+import { DataError } from '../data/errors.ts';
+import { Random } from '../data/random.ts';
+import { actionOf } from './actions.ts';
+import { drawActor, drawCamera, drawSetting } from './appearance.ts';
+import type { Canvas } from './canvas.ts';
+import { drawFigure, drawStool, paintSetting } from './figure.ts';
+import { posesOf } from './motion.ts';
+import type { Pose } from './pose.ts';
+import { jointsOf, type Vector } from './skeleton.ts';
+
+export interface ClipOptions {
+  /** Side of the square pictures in pixels; default 64. */
+  readonly size?: number;
+  /** Fewest and most frames of a clip; default 20 and 32. */
+  readonly frames?: readonly [number, number];
+  /** 0 (plain and steady) to 1 (varied cameras and actors, busy walls, low contrast); default 0.3. */
+  readonly difficulty?: number;
+}
+
+export const defaultClipOptions: Required<ClipOptions> = { size: 64, frames: [20, 32], difficulty: 0.3 };
+
+/** The options with defaults filled in. Throws DataError for values out of range. */
+export function checkClipOptions(options: ClipOptions): Required<ClipOptions> {
+  const { size = 64, frames = defaultClipOptions.frames, difficulty = defaultClipOptions.difficulty } = options;
+  const [fewest, most] = frames;
+  if (!Number.isInteger(size) || size < 16 || size > 1024) {
+    throw new DataError(`The synthetic clips' size is ${size}`, 'expected a whole number of pixels from 16 to 1024');
+  }
+  if (!Number.isInteger(fewest) || !Number.isInteger(most) || fewest < 2 || most < fewest || most > 99999) {
+    throw new DataError(
+      `The synthetic clips' frame counts are ${fewest} to ${most}`,
+      'expected two whole numbers, the first at least 2 and the second from there to 99999',
+    );
+  }
+  if (!(difficulty >= 0 && difficulty <= 1)) {
+    throw new DataError(`The synthetic clips' difficulty is ${difficulty}`, 'expected a number from 0 to 1');
+  }
+  return { size, frames, difficulty };
+}
+
+/** The number of frames and the pose of each in the clip of `label` and `seed`; throws DataError as `renderClip` does. */
+export function clipPoses(label: string, seed: number, options: ClipOptions = {}): Pose[] {
+  const { frames } = checkClipOptions(options);
+  const random = new Random(seed);
+  const count = frames[0] + random.fork('frames').integer(frames[1] - frames[0] + 1);
+  return posesOf(actionOf(label), count, random.fork('motion'));
+}
+
+/**
+ * The frames of one clip, RGB, from first to last. Equal arguments give equal pixels; two labels of an ordered pair
+ * give, for one seed, the same frames in opposite orders.
+ * @throws DataError for an unknown label or options out of range
+ */
+export function renderClip(label: string, seed: number, options: ClipOptions = {}): Image[] {
+  const { size, difficulty } = checkClipOptions(options);
+  const { stool } = actionOf(label);
+  const random = new Random(seed);
+  const setting = drawSetting(random.fork('setting'), difficulty);
+  const actor = drawActor(random.fork('actor'), setting, difficulty);
+  const camera = drawCamera(random.fork('camera'), size, difficulty);
+  const side = random.fork('side').chance(0.5) ? 1 : -1;
+
+  const background = blank(size, size);
+  paintSetting(background, setting, camera);
+  const { thigh, shin } = actor.proportions;
+  if (stool) drawStool(background, camera, [0, shin * 0.99 - 0.05, -thigh * 0.97]);
+  else if (setting.idleStool) drawStool(background, camera, stoolAt(setting.idleStool, shin));
+
+  return clipPoses(label, seed, options).map((pose) => {
+    const canvas: Canvas = { width: size, height: size, data: background.data.slice() };
+    drawFigure(canvas, camera, actor, jointsOf(pose, actor.proportions, side));
+    return canvas;
+  });
+}
+
+function stoolAt([x, z]: readonly [number, number], shin: number): Vector {
+  return [x, shin * 0.99 - 0.05, z];
+}

@@ -1,0 +1,18 @@
+/** The built-in data set: articulated figures that perform actions, drawn in software. */
+export {
+  type Action,
+  actionLabels,
+  actionOf,
+  defaultTrainedLabels,
+  defaultZeroShotLabels,
+  orderedPairsAmong,
+} from './actions.ts';
+export { type ClipOptions, clipPoses, defaultClipOptions, renderClip } from './clip.ts';
+export {
+  type ActionDataset,
+  type ActionDatasetOptions,
+  type DatasetProgress,
+  frameTemplate,
+  generateActionDataset,
+} from './dataset.ts';
+export type { Pose } from './pose.ts';
