@@ -1,0 +1,49 @@
+/** The one interface between the engine and what runs it: eight verbs on untyped slots. */
+import type { Program } from '../compile/kernel.ts';
+import type { DType, TypedArray } from '../dtype.ts';
+
+/** A piece of device memory. Only the backend that made it can look inside. */
+export interface Slot {
+  readonly bytes: number;
+}
+
+/** A program made ready by a backend. Only that backend can run it. */
+export interface Executable {
+  /** What one run does, for `stats()`: kernels started, passes and submits to a queue, pipelines or modules compiled for it. */
+  readonly stats: {
+    readonly dispatches: number;
+    readonly passes: number;
+    readonly submits: number;
+    readonly pipelines: number;
+  };
+}
+
+export interface Limits {
+  /** Most distinct buffers that one kernel may touch, outputs included. */
+  readonly buffersPerKernel: number;
+  /** Largest buffer in bytes. */
+  readonly bufferBytes: number;
+  /** Element types that a kernel may load and store. */
+  readonly dtypes: ReadonlySet<DType>;
+}
+
+export interface Backend {
+  readonly name: string;
+  /** What runs underneath, in words: the adapter, the number of threads, the instruction set. */
+  readonly description: string;
+  readonly limits: Limits;
+  /** Memory for `bytes` bytes; its contents mean nothing. Throws DeviceError, naming both sizes, when there is not enough. */
+  alloc(bytes: number): Slot;
+  free(slot: Slot): void;
+  /** Copies host elements of `dtype` to the start of the slot; later runs see them, earlier ones do not. */
+  write(slot: Slot, data: TypedArray, dtype: DType): void;
+  /** The first `length` elements of the slot, after every run before this call has finished. */
+  read(slot: Slot, length: number, dtype: DType): Promise<TypedArray>;
+  compile(program: Program): Promise<Executable>;
+  /** Runs once. `slots[i]` is the program's buffer i, workspace included. Runs take effect in the order of the calls. */
+  run(executable: Executable, slots: readonly Slot[]): Promise<void> | void;
+  /** Live and peak bytes of device memory. */
+  memory(): { readonly live: number; readonly peak: number };
+  /** Gives everything back; the backend cannot be used afterwards. */
+  close(): Promise<void>;
+}

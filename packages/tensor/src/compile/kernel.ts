@@ -1,0 +1,79 @@
+/**
+ * What the backends run: kernels and the programs made of them. Nothing about tensors, gradients or models crosses
+ * this line.
+ */
+import type { DType } from '../dtype.ts';
+import type { Expr } from '../expr/expr.ts';
+
+/** A buffer of the program as one kernel sees it. */
+export interface BufferUse {
+  /** Position in the program's `buffers`. */
+  readonly buffer: number;
+  readonly dtype: DType;
+}
+
+export type ReduceOp = 'sum' | 'prod' | 'max' | 'min';
+
+export interface Output extends BufferUse {
+  /** Value of one element: a term over axes, loads and, with a reduction, the accumulator. Its scalar type is the dtype's. */
+  readonly value: Expr;
+}
+
+/**
+ * A loop kernel: for every point of `shape` (row-major), fold `body` over the reduction axes, if there are any, and
+ * store each output's value at the point's linear index.
+ *
+ * Axis terms number the axes of `shape` first (0 to shape.length - 1), then those of `reduce.extent`.
+ * Load terms name `inputs` by position. A load converts: f16 gives f32, u8 gives u32, bool is a word that is 0 or 1.
+ * An output may be the same program buffer as an input only where every load from that input is at the point's own
+ * linear index (an update in place); a backend that cannot bind one buffer twice binds it once, as writable.
+ * Every extent is at least 1: empty tensors never reach a kernel.
+ */
+export interface LoopKernel {
+  readonly kind: 'loop';
+  /** Operations that this kernel computes, for messages and statistics. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly inputs: readonly BufferUse[];
+  readonly reduce?: {
+    readonly op: ReduceOp;
+    readonly extent: readonly number[];
+    readonly body: Expr;
+    /**
+     * The contraction template applies: op is 'sum', the extent is [K], the shape is [...batch, M, N], and `body` is
+     * factors[0] · factors[1] in f32, of which the first does not depend on axis N and the second not on axis M.
+     */
+    readonly factors?: readonly [Expr, Expr];
+  };
+  readonly outputs: readonly Output[];
+}
+
+/**
+ * The adjoint of indexing: `output` [outer, size, inner] = 0, then for each outer o, count i, inner d, in rising i:
+ * output[o, index(o, i, d), d] += source[o, i, d]. The index of (o, i, d) is element o·outerStride + i·countStride +
+ * d·innerStride of `indices`. Indices outside [0, size) are passed over. The source and the output are f32.
+ */
+export interface ScatterKernel {
+  readonly kind: 'scatter';
+  readonly name: string;
+  readonly outer: number;
+  readonly count: number;
+  readonly inner: number;
+  readonly size: number;
+  readonly indexStrides: { readonly outer: number; readonly count: number; readonly inner: number };
+  /** [source, indices]. */
+  readonly inputs: readonly [BufferUse, BufferUse];
+  readonly outputs: readonly [BufferUse];
+}
+
+export type Kernel = LoopKernel | ScatterKernel;
+
+/**
+ * A straight line of kernels over numbered buffers. The first `bindings` buffers are given by the caller at each run
+ * (inputs and results); the others are workspace, whose contents mean nothing before and after a run.
+ */
+export interface Program {
+  readonly buffers: readonly { readonly bytes: number }[];
+  readonly bindings: number;
+  readonly kernels: readonly Kernel[];
+}

@@ -1,0 +1,136 @@
+/** Lowering: a graph becomes a list of kernels, one for each node that fusion gives a buffer. */
+import { dtypes } from '../dtype.ts';
+import { accumulator, axis, cast, constant, type Expr, load, mul } from '../expr/expr.ts';
+import type { Node } from '../graph.ts';
+import { reduceOp, type ReduceAttributes } from '../ops/reduce.ts';
+import type { ScatterAttributes } from '../ops/index.ts';
+import { mapOp, type MapAttributes } from '../ops/map.ts';
+import { flatten } from '../ops/view.ts';
+import { sizeOf, stridesOf } from '../shape.ts';
+import { collapse } from './collapse.ts';
+import { type Fusion, resolve } from './fuse.ts';
+import type { BufferUse, Kernel, LoopKernel, ScatterKernel } from './kernel.ts';
+
+/** Kernels whose buffers are still the nodes that they hold: `nodes[buffer]`. */
+export interface Lowered {
+  readonly kernels: readonly Kernel[];
+  readonly nodes: readonly Node[];
+}
+
+/** The kernels of a fused graph, in an order in which every buffer is written before it is read. */
+export function lower({ roots, stored }: Fusion): Lowered {
+  const numbers = new Map<Node, number>();
+  const nodes: Node[] = [];
+  const bufferOf = (node: Node): number => {
+    let number = numbers.get(node);
+    if (number === undefined) {
+      number = nodes.length;
+      numbers.set(node, number);
+      nodes.push(node);
+    }
+    return number;
+  };
+  const kernels: Kernel[] = [];
+  for (const root of roots) {
+    if (sizeOf(root.shape) === 0) continue;
+    kernels.push(root.op.kind === 'scatter' ? scatterKernel(root, bufferOf) : loopKernel(root, stored, bufferOf));
+  }
+  return { kernels, nodes };
+}
+
+interface Fold {
+  op: 'sum' | 'prod' | 'max' | 'min';
+  extent: number[];
+  body: Expr;
+  factors?: readonly [Expr, Expr];
+}
+
+function loopKernel(root: Node, stored: ReadonlySet<Node>, bufferOf: (node: Node) => number): LoopKernel {
+  const inputs: BufferUse[] = [];
+  const slots = new Map<Node, number>();
+  const names: string[] = [];
+  const rank = root.shape.length;
+  let fold: Fold | undefined;
+
+  const slotOf = (node: Node): number => {
+    let slot = slots.get(node);
+    if (slot === undefined) {
+      slot = inputs.length;
+      slots.set(node, slot);
+      inputs.push({ buffer: bufferOf(node), dtype: node.dtype });
+    }
+    return slot;
+  };
+
+  const memo = new Map<string, Expr>();
+  const visit = (node: Node, index: readonly Expr[]): Expr => {
+    if (node !== root && stored.has(node)) {
+      if (sizeOf(node.shape) === 0) return constant(0, dtypes[node.dtype].scalar);
+      return load(slotOf(node), flatten(index, node.shape), dtypes[node.dtype].scalar);
+    }
+    const key = `${node.id} ${index.map((e) => e.id).join(' ')}`;
+    const known = memo.get(key);
+    if (known) return known;
+    const read = (position: number, at: readonly Expr[]): Expr => visit(resolve(node.inputs[position] as Node), at);
+    let value: Expr;
+    if (node.op === reduceOp) value = reduction(node, index, read);
+    else if (node.op.kind === 'contract') value = contraction(node, index, read);
+    else if (node.op.at) value = node.op.at(node, index, read);
+    else throw new Error(`lower: ${node.op.name} has no elements`);
+    names.push(node.op === mapOp ? (node.attributes as MapAttributes).name : node.op.name);
+    memo.set(key, value);
+    return value;
+  };
+
+  const reduction = (node: Node, index: readonly Expr[], read: (k: number, at: readonly Expr[]) => Expr): Expr => {
+    const { op, axes } = node.attributes as ReduceAttributes;
+    const shape = (node.inputs[0] as Node).shape;
+    const extent = axes.map((a) => shape[a] as number);
+    const inner = index.map((e, i) => {
+      const position = axes.indexOf(i);
+      return position < 0 ? e : axis(rank + position, extent[position] as number);
+    });
+    fold = { op, extent, body: read(0, inner) };
+    return accumulator(dtypes[node.dtype].scalar);
+  };
+
+  const contraction = (node: Node, index: readonly Expr[], read: (k: number, at: readonly Expr[]) => Expr): Expr => {
+    const inner = (node.inputs[0] as Node).shape[node.shape.length - 1] as number;
+    const { scalar } = dtypes[node.dtype];
+    if (inner === 0) return constant(0, scalar);
+    const k = axis(rank, inner);
+    const a = read(0, [...index.slice(0, -1), k]);
+    const b = read(1, [...index.slice(0, -2), k, index[index.length - 1] as Expr]);
+    // The template takes rows and columns from the last two axes, which holds as views never come between.
+    const ownIndex = rank >= 2 && rank === node.shape.length;
+    fold = { op: 'sum', extent: [inner], body: mul(a, b) };
+    if (ownIndex && scalar === 'f32') fold.factors = [a, b];
+    return accumulator(scalar);
+  };
+
+  const index = root.shape.map((extent, i) => axis(i, extent));
+  const value = cast(visit(root, index), dtypes[root.dtype].scalar);
+  const outputs = [{ buffer: bufferOf(root), dtype: root.dtype, value }];
+  const name = [...new Set(names)].join('+');
+  return collapse({ kind: 'loop', name, shape: root.shape, inputs, ...(fold ? { reduce: fold as Fold } : {}), outputs });
+}
+
+function scatterKernel(root: Node, bufferOf: (node: Node) => number): ScatterKernel {
+  const { outer, count, inner, size, aligned } = root.attributes as ScatterAttributes;
+  const [source, index] = root.inputs.map(resolve) as [Node, Node];
+  const strides = stridesOf([outer, count, inner]) as [number, number, number];
+  return {
+    kind: 'scatter',
+    name: root.op.name,
+    outer,
+    count,
+    inner,
+    size,
+    indexStrides: aligned ? { outer: strides[0], count: strides[1], inner: strides[2] } : { outer: 0, count: 1, inner: 0 },
+    inputs: [
+      { buffer: bufferOf(source), dtype: source.dtype },
+      { buffer: bufferOf(index), dtype: index.dtype },
+    ],
+    outputs: [{ buffer: bufferOf(root), dtype: root.dtype }],
+  };
+}
