@@ -112,6 +112,11 @@ describe('multi-scale crop', () => {
     expect(sides(258).has(224)).toBe(true); // floor(258 * 0.875) = 225
   });
 
+  it('never snaps to an input larger than the frame', () => {
+    expect(Math.max(...cropSizes(340, 223, 224).map(({ height }) => height))).toBe(223);
+    expect(Math.max(...cropSizes(340, 223, 224).map(({ width }) => width))).toBe(223);
+  });
+
   it('always lies inside the frame and has pixels', () => {
     fc.assert(
       fc.property(

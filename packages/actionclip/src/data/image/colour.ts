@@ -80,10 +80,10 @@ export function adjustHue(image: Image, factor: number): Image {
     const red = data[i]!;
     const green = data[i + 1]!;
     const blue = data[i + 2]!;
-    const value = Math.max(red, green, blue);
-    const range = value - Math.min(red, green, blue);
+    const value = red > green ? (red > blue ? red : blue) : green > blue ? green : blue;
+    const range = value - (red < green ? (red < blue ? red : blue) : green < blue ? green : blue);
     // 8-bit saturation and hue, rounded to single precision and cut off where Convert.c does so.
-    const saturation = range === 0 ? 0 : Math.trunc(Math.fround(range / value) * 255);
+    const saturation = range === 0 ? 0 : (Math.fround(range / value) * 255) | 0;
     if (saturation === 0) {
       out[i] = value;
       out[i + 1] = value;
@@ -94,9 +94,9 @@ export function adjustHue(image: Image, factor: number): Image {
     const part = saturationFraction[saturation]!;
     const fraction = hueFraction[hue]!;
     mixed[0] = value;
-    mixed[1] = Math.round(value * (1 - part * fraction));
-    mixed[2] = Math.round(value * (1 - part * (1 - fraction)));
-    mixed[3] = Math.round(value * (1 - part));
+    mixed[1] = (value * (1 - part * fraction) + 0.5) | 0;
+    mixed[2] = (value * (1 - part * (1 - fraction)) + 0.5) | 0;
+    mixed[3] = (value * (1 - part) + 0.5) | 0;
     const order = hueSector[hue]! * 3;
     out[i] = mixed[sectorOrder[order]!]!;
     out[i + 1] = mixed[sectorOrder[order + 1]!]!;
@@ -107,10 +107,14 @@ export function adjustHue(image: Image, factor: number): Image {
 
 /** The hue of a pixel that is not grey, 0..255 for the whole circle. */
 function hueOf(red: number, green: number, blue: number, value: number, range: number): number {
-  const r = Math.fround((value - red) / range);
-  const g = Math.fround((value - green) / range);
-  const b = Math.fround((value - blue) / range);
-  const sixths = Math.fround(red === value ? b - g : green === value ? 2 + r - b : 4 + g - r);
+  // One of the three is the maximum, whose part is 0; what stands before the other two is its sixth of the circle.
+  const sixths = Math.fround(
+    red === value
+      ? Math.fround((value - blue) / range) - Math.fround((value - green) / range)
+      : green === value
+        ? 2 + Math.fround((value - red) / range) - Math.fround((value - blue) / range)
+        : 4 + Math.fround((value - green) / range) - Math.fround((value - red) / range),
+  );
   const turns = sixths / 6 + 1; // in [5/6, 2): a negative hue is one turn below
-  return Math.trunc(Math.fround(turns >= 1 ? turns - 1 : turns) * 255);
+  return (Math.fround(turns >= 1 ? turns - 1 : turns) * 255) | 0;
 }

@@ -103,7 +103,7 @@ export const solarizeAdd = (image: Image, addition: number): Image =>
  */
 export function blendLevels(from: number, to: number, factor: number): number {
   const value = Math.fround(from + Math.fround(factor * (to - from)));
-  return value <= 0 ? 0 : value >= 255 ? 255 : Math.trunc(value);
+  return value <= 0 ? 0 : value >= 255 ? 255 : value | 0;
 }
 
 /** Every level moved away from or towards one flat level; 0 gives the flat level, 1 the image. */
