@@ -13,17 +13,17 @@ import { jointsOf, type Vector } from './skeleton.ts';
 export interface ClipOptions {
   /** Side of the square pictures in pixels; default 64. */
   readonly size?: number;
-  /** Fewest and most frames of a clip; default 20 and 32. */
+  /** Fewest and most frames of a clip; default 18 and 30. */
   readonly frames?: readonly [number, number];
   /** 0 (plain and steady) to 1 (varied cameras and actors, busy walls, low contrast); default 0.3. */
   readonly difficulty?: number;
 }
 
-export const defaultClipOptions: Required<ClipOptions> = { size: 64, frames: [20, 32], difficulty: 0.3 };
+export const defaultClipOptions: Required<ClipOptions> = { size: 64, frames: [18, 30], difficulty: 0.3 };
 
 /** The options with defaults filled in. Throws DataError for values out of range. */
 export function checkClipOptions(options: ClipOptions): Required<ClipOptions> {
-  const { size = 64, frames = defaultClipOptions.frames, difficulty = defaultClipOptions.difficulty } = options;
+  const { size, frames, difficulty } = { ...defaultClipOptions, ...options };
   const [fewest, most] = frames;
   if (!Number.isInteger(size) || size < 16 || size > 1024) {
     throw new DataError(`The synthetic clips' size is ${size}`, 'expected a whole number of pixels from 16 to 1024');

@@ -134,7 +134,7 @@ async function writeFrames(folder: string, images: readonly Image[]): Promise<vo
   await Promise.all(
     images.map(({ width, height, data }, index) =>
       sharp(data, { raw: { width, height, channels: 3 } })
-        .jpeg({ quality: jpegQuality, chromaSubsampling: '4:4:4' })
+        .jpeg({ quality: jpegQuality, chromaSubsampling: '4:4:4', optimiseCoding: false })
         .toFile(path.join(folder, frameName(index + 1))),
     ),
   );
