@@ -1,0 +1,27 @@
+/** Random access to the bytes of a checkpoint, wherever they are: a file, a Blob, memory. */
+
+export interface ByteSource {
+  /** Shown in errors, usually the path. */
+  readonly name: string;
+  readonly size: number;
+  /** Exactly `length` bytes from `offset`; both lie inside the source. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** Reads from a Blob or a File, without taking all of it into memory. */
+export function blobSource(blob: Blob, name: string): ByteSource {
+  return {
+    name,
+    size: blob.size,
+    read: async (offset, length) => new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer()),
+  };
+}
+
+/** Reads from bytes in memory; what is read are views. */
+export function memorySource(bytes: Uint8Array, name: string): ByteSource {
+  return {
+    name,
+    size: bytes.byteLength,
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
+  };
+}

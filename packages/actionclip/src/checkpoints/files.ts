@@ -1,0 +1,97 @@
+/** Checkpoints on disk: reading by ranges, and writing that never leaves a half-written file behind. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type HostTensor, serializeSafetensors } from '@actionclip/tensor';
+import type { ByteSource } from './byte-source.ts';
+import { CheckpointError } from './errors.ts';
+import { type Checkpoint, readCheckpoint } from './load.ts';
+
+/**
+ * Reads a checkpoint file of any known layout: see `readCheckpoint`.
+ * @throws CheckpointError where there is no such file or it cannot be read.
+ */
+export async function readCheckpointFile(path: string): Promise<Checkpoint> {
+  return withFile(path, readCheckpoint);
+}
+
+/** Opens a file for random access while `use` runs. */
+export async function withFile<Result>(path: string, use: (bytes: ByteSource) => Promise<Result>): Promise<Result> {
+  const file = await open(path, 'r').catch((cause: unknown) => {
+    throw new CheckpointError(`${path}: ${systemReason(cause)}`, 'check the path of the checkpoint', { cause });
+  });
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new CheckpointError(`${path}: not a file`, 'check the path of the checkpoint');
+    const read = async (offset: number, length: number): Promise<Uint8Array> => {
+      const bytes = new Uint8Array(length);
+      let done = 0;
+      while (done < length) {
+        const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+        if (bytesRead === 0) {
+          throw new CheckpointError(`${path}: ends at byte ${offset + done}`, 'the file changed while it was read');
+        }
+        done += bytesRead;
+      }
+      return bytes;
+    };
+    return await use({ name: path, size: stat.size, read });
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes a file so that the path holds either what it held before or all of the new content: a temporary name in
+ * the same folder, flushed to the disk, then renamed. Folders on the way are made.
+ */
+export async function writeFileAtomically(path: string, content: Uint8Array | string): Promise<void> {
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true });
+  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`);
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Writes tensors as a safetensors file, atomically. */
+export async function writeSafetensorsFile(
+  path: string,
+  tensors: ReadonlyMap<string, HostTensor>,
+  metadata?: ReadonlyMap<string, string>,
+): Promise<void> {
+  await writeFileAtomically(path, serializeSafetensors(tensors, metadata));
+}
+
+/** Makes a rename survive a power cut. Windows cannot open folders; there the rename alone has to do. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const SYSTEM_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'this file may not be read',
+  EISDIR: 'this is a folder, not a file',
+};
+
+function systemReason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return SYSTEM_REASONS[code] ?? (error instanceof Error ? error.message : String(error));
+}
