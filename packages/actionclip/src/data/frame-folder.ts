@@ -1,0 +1,142 @@
+/** Frames kept as numbered image files in a folder, as the TSN tools extract them (`img_00001.jpg`, ...). */
+
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { codeOf, DataError, messageOf } from './errors.ts';
+import type { FrameSource } from './frame-source.ts';
+import type { Image } from './image/image.ts';
+
+export interface FrameFolderOptions {
+  /** Python format string with one integer, as in the released configurations; default `img_{:05d}.jpg` */
+  readonly imageTemplate?: string;
+  /** number of the first file; default 1 */
+  readonly indexBias?: number;
+}
+
+export const defaultImageTemplate = 'img_{:05d}.jpg';
+
+// One image at a time and no cache: parallelism comes from the loader's threads, and a frame is rarely read twice.
+sharp.concurrency(1);
+sharp.cache(false);
+
+/** A template split at its one integer field. */
+export interface ImageTemplate {
+  readonly prefix: string;
+  readonly suffix: string;
+  /** least number of digits or blanks */
+  readonly width: number;
+  readonly fill: '0' | ' ';
+}
+
+/**
+ * Parses a Python format string with exactly one integer field: `{}`, `{:d}`, `{:05d}`, `{0:05d}`.
+ * @throws DataError for any other template
+ */
+export function parseImageTemplate(template: string): ImageTemplate {
+  const match = /^([^{}]*)\{(?:0?)(?::(0?)(\d*)d?)?\}([^{}]*)$/.exec(template);
+  if (match === null) {
+    throw new DataError(
+      `image template "${template}" has no single integer field`,
+      `expected a Python format such as "${defaultImageTemplate}" or "frame{:d}.png"`,
+    );
+  }
+  return {
+    prefix: match[1] ?? '',
+    suffix: match[4] ?? '',
+    width: Number(match[3] ?? 0),
+    fill: match[2] === '0' ? '0' : ' ',
+  };
+}
+
+/** The file name of the frame with this number. */
+export function frameFileName(template: ImageTemplate, number: number): string {
+  return template.prefix + String(number).padStart(template.width, template.fill) + template.suffix;
+}
+
+/** Opens a folder of frames. Nothing is read before it is asked for. */
+export function openFrameFolder(folder: string, options: FrameFolderOptions = {}): FrameSource {
+  const template = parseImageTemplate(options.imageTemplate ?? defaultImageTemplate);
+  const bias = options.indexBias ?? 1;
+  return {
+    access: 'random',
+    frameCount: () => countFrames(folder, template, bias),
+    read: async (indices) => {
+      const images = new Map<number, Image>();
+      for (const index of indices) {
+        if (images.has(index)) continue;
+        images.set(index, await decodeImageFile(path.join(folder, frameFileName(template, index + bias))));
+      }
+      return indices.flatMap((index) => images.get(index) ?? []);
+    },
+    close: async () => {},
+  };
+}
+
+/** Counts the files from the first number up to the first that is missing. */
+async function countFrames(folder: string, template: ImageTemplate, bias: number): Promise<number> {
+  let names: Set<string>;
+  try {
+    names = new Set(await readdir(folder));
+  } catch (error) {
+    throw new DataError(`${folder}: the frame folder cannot be read (${codeOf(error)})`, 'check the path', {
+      cause: error,
+    });
+  }
+  let count = 0;
+  while (names.has(frameFileName(template, count + bias))) count += 1;
+  if (count === 0) {
+    const first = frameFileName(template, bias);
+    const example = [...names]
+      .sort()
+      .slice(0, 1)
+      .map((name) => ` (the folder has "${name}")`)
+      .join('');
+    throw new DataError(
+      `${folder}: there is no frame "${first}"${example}`,
+      'set the image template and the index bias',
+    );
+  }
+  return count;
+}
+
+/**
+ * Decodes an image file (JPEG, PNG and what else sharp reads) to 8-bit RGB; grey is spread to three channels and
+ * transparency is dropped.
+ * @throws DataError that names the file if it is missing or damaged
+ */
+export async function decodeImageFile(file: string): Promise<Image> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    const problem =
+      codeOf(error) === 'ENOENT' ? 'the frame does not exist' : `the frame cannot be read (${codeOf(error)})`;
+    throw new DataError(`${file}: ${problem}`, 'check the list against the folder, and the image template', {
+      cause: error,
+    });
+  }
+  try {
+    const { data, info } = await sharp(bytes, { failOn: 'truncated' })
+      .toColourspace('srgb')
+      .removeAlpha()
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    return { width: info.width, height: info.height, data: threeChannels(data, info.channels) };
+  } catch (error) {
+    throw new DataError(`${file}: the frame cannot be decoded (${firstLine(messageOf(error))})`, 'extract it again', {
+      cause: error,
+    });
+  }
+}
+
+function threeChannels(data: Uint8Array, channels: number): Uint8Array {
+  if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const rgb = new Uint8Array((data.length / channels) * 3);
+  for (let pixel = 0; pixel * 3 < rgb.length; pixel++) rgb.fill(data[pixel * channels] ?? 0, pixel * 3, pixel * 3 + 3);
+  return rgb;
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? '';
+}

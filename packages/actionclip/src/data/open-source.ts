@@ -1,0 +1,61 @@
+/** Picks how a clip is read: a folder of frames, or a video file through the decoder that is there. */
+
+import { stat } from 'node:fs/promises';
+import { codeOf, DataError } from './errors.ts';
+import { type FrameFolderOptions, openFrameFolder } from './frame-folder.ts';
+import type { DamageHandling, FrameSource } from './frame-source.ts';
+import { defaultPrograms, type FfmpegPrograms, findFfmpeg, openVideoWithFfmpeg } from './video-ffmpeg.ts';
+import { loadNodeAv, openVideoWithNodeAv } from './video-node-av.ts';
+
+/** Which video decoder to use; `auto` takes node-av if it loads, else the ffmpeg program. */
+export type VideoDecoder = 'auto' | 'node-av' | 'ffmpeg';
+
+/** How clips are opened. Plain data, so that it can be sent to worker threads. */
+export interface FrameSourceOptions extends FrameFolderOptions {
+  readonly decoder?: VideoDecoder;
+  /** default `error` */
+  readonly damage?: DamageHandling;
+  /** default: `ffmpeg` and `ffprobe` on the search path */
+  readonly programs?: FfmpegPrograms;
+}
+
+/**
+ * Opens a clip: a folder is taken for frames, a file for a video.
+ * @throws DataError if there is no such file or folder, or no decoder for a video; the message says what to install
+ */
+export async function openFrameSource(path: string, options: FrameSourceOptions = {}): Promise<FrameSource> {
+  let isFolder: boolean;
+  try {
+    isFolder = (await stat(path)).isDirectory();
+  } catch (error) {
+    const problem =
+      codeOf(error) === 'ENOENT' ? 'the clip does not exist' : `the clip cannot be read (${codeOf(error)})`;
+    throw new DataError(
+      `${path}: ${problem}`,
+      'expected a video file or a folder of frames; check the list and its root',
+      {
+        cause: error,
+      },
+    );
+  }
+  return isFolder ? openFrameFolder(path, options) : openVideo(path, options);
+}
+
+async function openVideo(path: string, options: FrameSourceOptions): Promise<FrameSource> {
+  const { decoder = 'auto', damage = 'error', programs = defaultPrograms } = options;
+  const reasons: string[] = [];
+  if (decoder !== 'ffmpeg') {
+    const result = await loadNodeAv();
+    if ('nodeAv' in result) return openVideoWithNodeAv(result.nodeAv, path, damage);
+    reasons.push(result.reason);
+  }
+  if (decoder !== 'node-av') {
+    const result = await findFfmpeg(programs);
+    if ('version' in result) return openVideoWithFfmpeg(path, damage, programs);
+    reasons.push(result.reason);
+  }
+  throw new DataError(
+    `${path}: no video decoder can be used: ${reasons.join(', and ')}`,
+    'run `npm install node-av`, or install ffmpeg (which brings ffprobe) and put it on the search path',
+  );
+}
