@@ -1,0 +1,158 @@
+/** Finding a WebGPU device, in Node through the `webgpu` package and elsewhere through `navigator.gpu`. */
+import { DeviceError } from '../../errors.ts';
+
+export interface WebGPUOptions {
+  /** An adapter to use instead of asking for one. A device can be made of it only once. */
+  readonly adapter?: GPUAdapter;
+  /** Takes an adapter that computes on the processor (SwiftShader, llvmpipe): correct, but slower than `wasm`. */
+  readonly allowSoftware?: boolean;
+  readonly powerPreference?: GPUPowerPreference;
+}
+
+/** Flags of the WebGPU specification, which Node has no globals for. */
+export const bufferUsage = { mapRead: 0x1, copySource: 0x4, copyTarget: 0x8, uniform: 0x40, storage: 0x80 } as const;
+export const mapForReading = 0x1;
+export const computeStage = 0x4;
+
+/** Limits that are asked for as large as the adapter has them. */
+const wantedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+] as const;
+
+/** Features that kernels have variants for. */
+const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16'];
+
+/** Dawn hides half precision on NVIDIA's Vulkan behind a switch. */
+const dawnOptions = ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'];
+
+const keptKey = Symbol.for('@actionclip/tensor.dawn');
+
+/** The WebGPU of this runtime. In Node, one Dawn instance serves the process for its life: collecting it would abort. */
+async function findGPU(): Promise<GPU> {
+  const offered = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+  if (offered) return offered;
+  const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
+  if (!isNode) {
+    throw new DeviceError(
+      'This browser has no WebGPU',
+      "use a current Chrome, Edge, Safari or Firefox, or device 'wasm'",
+    );
+  }
+  const kept = globalThis as { [keptKey]?: GPU };
+  if (kept[keptKey]) return kept[keptKey];
+  const name = 'webgpu';
+  let dawn: typeof import('webgpu');
+  try {
+    // A variable, so that bundlers for browsers do not follow the import.
+    dawn = (await import(/* @vite-ignore */ name)) as typeof import('webgpu');
+  } catch (error) {
+    throw new DeviceError(
+      `The package 'webgpu' could not be loaded (${error instanceof Error ? error.message : String(error)})`,
+      "install it with 'npm install webgpu', or use device 'wasm'",
+    );
+  }
+  kept[keptKey] = dawn.create(dawnOptions);
+  return kept[keptKey];
+}
+
+/** `NVIDIA H200 (nvidia hopper, driver ...)`: an adapter in words. */
+export function describeAdapter({ info }: GPUAdapter): string {
+  const names = [info.vendor, info.architecture, info.device, info.description].filter((name) => name !== '');
+  return names.length === 0 ? 'unnamed adapter' : names.join(' ');
+}
+
+/** Whether the adapter computes on the processor. */
+export function isSoftware(adapter: GPUAdapter): boolean {
+  return (
+    adapter.info.isFallbackAdapter === true ||
+    /swiftshader|llvmpipe|lavapipe|basic render/i.test(describeAdapter(adapter))
+  );
+}
+
+async function findAdapter(options: WebGPUOptions): Promise<GPUAdapter> {
+  if (options.adapter) return options.adapter;
+  const gpu = await findGPU();
+  const powerPreference = options.powerPreference ?? 'high-performance';
+  let adapter = await gpu.requestAdapter({ powerPreference });
+  if (!adapter && options.allowSoftware) adapter = await gpu.requestAdapter({ forceFallbackAdapter: true });
+  if (adapter) return adapter;
+  throw new DeviceError(
+    'WebGPU found no adapter on this machine',
+    "check that a driver for Vulkan, Metal or Direct3D 12 is installed, or use device 'wasm'",
+  );
+}
+
+/**
+ * A device with the adapter's own limits, and half precision where there is any. Throws DeviceError where there is no
+ * adapter, or only a software adapter without `allowSoftware`.
+ */
+export async function openDevice(options: WebGPUOptions): Promise<{ adapter: GPUAdapter; device: GPUDevice }> {
+  const adapter = await findAdapter(options);
+  const description = describeAdapter(adapter);
+  if (isSoftware(adapter) && !options.allowSoftware) {
+    throw new DeviceError(
+      `The only WebGPU adapter is the software adapter '${description}', which is slower than WebAssembly`,
+      "use device 'wasm', or pass allowSoftware: true to take it all the same",
+    );
+  }
+  const requiredLimits: Record<string, number> = {};
+  for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];
+  const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
+  try {
+    return { adapter, device: await adapter.requestDevice({ requiredLimits, requiredFeatures }) };
+  } catch (error) {
+    throw new DeviceError(
+      `The adapter '${description}' gave no device (${error instanceof Error ? error.message : String(error)})`,
+      'an adapter makes only one device: request a fresh one',
+    );
+  }
+}
+
+/** What a device reports outside of calls: kept until the next call, which throws it. */
+export class DeviceReports {
+  private readonly description: string;
+  private lost: string | undefined;
+  private closed = false;
+  private errors: string[] = [];
+
+  constructor(device: GPUDevice, description: string) {
+    this.description = description;
+    void device.lost.then(({ message }) => {
+      this.lost = message;
+    });
+    device.onuncapturederror = (event) => {
+      event.preventDefault();
+      this.errors.push(event.error.message);
+    };
+  }
+
+  /** From now on every check throws. */
+  close(): void {
+    this.closed = true;
+  }
+
+  /** Throws DeviceError when the backend is closed, the device lost, or an earlier call failed on the device. */
+  check(): void {
+    if (this.closed) throw new DeviceError('The WebGPU backend is closed', 'create another one');
+    if (this.lost !== undefined) {
+      throw new DeviceError(
+        `The WebGPU device '${this.description}' was lost (${this.lost || 'no reason given'})`,
+        'create another backend and load the last checkpoint',
+      );
+    }
+    if (this.errors.length === 0) return;
+    const messages = this.errors.join('; ');
+    this.errors = [];
+    throw new DeviceError(
+      `The WebGPU device '${this.description}' reports: ${messages}`,
+      /out of memory/i.test(messages)
+        ? 'use a smaller batch or free tensors'
+        : 'results since the last read are not valid',
+    );
+  }
+}

@@ -1,0 +1,33 @@
+/** Which shaders a kernel becomes, and how many workgroups they start. */
+import type { Kernel } from '../../compile/kernel.ts';
+import { DeviceError } from '../../errors.ts';
+import { gemmSchedule, gemmShader } from './gemm.ts';
+import { loopShader } from './loop.ts';
+import { scatterShaders } from './scatter.ts';
+import { product, type Shader } from './wgsl.ts';
+
+/** Elements are counted in i32. */
+const mostElements = 2 ** 31 - 1;
+
+/** The shaders of `kernel`, to run in this order. Throws DeviceError for a kernel with too many elements. */
+export function shadersOf(kernel: Kernel, nativeF16: boolean): Shader[] {
+  const elements = kernel.kind === 'loop' ? product(kernel.shape) : kernel.outer * kernel.size * kernel.inner;
+  if (elements > mostElements) {
+    throw new DeviceError(
+      `The kernel '${kernel.name}' has ${elements} elements, but a WebGPU kernel counts at most ${mostElements}`,
+      'split the tensor',
+    );
+  }
+  if (kernel.kind === 'scatter') return scatterShaders(kernel, nativeF16);
+  const schedule = gemmSchedule(kernel, nativeF16);
+  return [schedule ? gemmShader(kernel, nativeF16, schedule) : loopShader(kernel, nativeF16)];
+}
+
+/** Workgroups in x and y that make at least `count`, the fewest beyond it, none larger than `limit`. */
+export function grid(count: number, limit: number): readonly [number, number] {
+  const y = Math.ceil(count / limit);
+  if (y > limit) {
+    throw new DeviceError(`A kernel needs ${count} workgroups, but this device starts at most ${limit * limit}`);
+  }
+  return [Math.ceil(count / y), y];
+}

@@ -1,0 +1,110 @@
+/**
+ * How elements lie in storage buffers. WGSL addresses 32-bit words, so elements of one or two bytes share words, unless
+ * the device has 16-bit storage; and a buffer that a kernel uses in two ways is bound once, as bare words.
+ */
+import type { BufferUse, Output } from '../../compile/kernel.ts';
+import { type DType, dtypes } from '../../dtype.ts';
+
+export type StoredType = 'f32' | 'i32' | 'u32' | 'f16';
+
+/** One storage binding of a shader. */
+export interface Binding {
+  /** Position in the program's buffers. */
+  readonly buffer: number;
+  readonly writable: boolean;
+  readonly stored: StoredType;
+  readonly name: string;
+}
+
+const storedTypes: Readonly<Record<DType, StoredType>> = {
+  f32: 'f32',
+  f16: 'f16',
+  i32: 'i32',
+  u32: 'u32',
+  bool: 'u32',
+  u8: 'u32',
+};
+
+/** The bindings of a kernel: every buffer once, in the order of first use, writable when it is an output. */
+export function bindingsOf(inputs: readonly BufferUse[], outputs: readonly BufferUse[], nativeF16: boolean): Binding[] {
+  const uses = [...inputs, ...outputs];
+  return [...new Set(uses.map((use) => use.buffer))].map((buffer, i) => {
+    const types = new Set(uses.filter((use) => use.buffer === buffer).map((use) => storedTypes[use.dtype]));
+    const [only = 'u32'] = types;
+    const stored = types.size > 1 || (only === 'f16' && !nativeF16) ? 'u32' : only;
+    return { buffer, writable: outputs.some((output) => output.buffer === buffer), stored, name: `buffer${i}` };
+  });
+}
+
+/** Elements of `dtype` in one element of the bound array: more than 1 only where small elements share words. */
+export function elementsPerWord(dtype: DType, binding: Binding): number {
+  return binding.stored === 'f16' ? 1 : 4 / dtypes[dtype].bytes;
+}
+
+/** The most elements that share one word in any of the outputs: so many does one thread have to own. */
+export function elementsPerThread(outputs: readonly BufferUse[], bindings: readonly Binding[]): number {
+  return Math.max(...outputs.map((output) => elementsPerWord(output.dtype, bindingOf(output, bindings))));
+}
+
+export function bindingOf(use: BufferUse, bindings: readonly Binding[]): Binding {
+  return bindings.find((binding) => binding.buffer === use.buffer) as Binding;
+}
+
+/** WGSL for the element of `use` at `index` (an i32 text), in the dtype's scalar type. */
+export function loadText(use: BufferUse, binding: Binding, index: string): string {
+  const { name, stored } = binding;
+  if (stored === 'f16') return `f32(${name}[${index}])`;
+  switch (use.dtype) {
+    case 'f16':
+      return `unpack2x16float(${name}[u32(${index}) >> 1u] >> ((u32(${index}) & 1u) * 16u)).x`;
+    case 'u8':
+      return `(${name}[u32(${index}) >> 2u] >> ((u32(${index}) & 3u) * 8u)) & 255u`;
+    case 'bool':
+      return `${name}[${index}] != 0u`;
+    default:
+      return stored === use.dtype ? `${name}[${index}]` : `bitcast<${use.dtype}>(${name}[${index}])`;
+  }
+}
+
+/** WGSL that makes `value` an element of the bound array, or the low bits of a shared word. */
+function storedText(dtype: DType, stored: StoredType, value: string): string {
+  if (stored === 'f16') return `f16(${value})`;
+  if (dtype === 'f16') return `half_bits(${value})`;
+  if (dtype === 'u8') return `(${value} & 255u)`;
+  if (dtype === 'bool') return `select(0u, 1u, ${value})`;
+  return stored === dtype ? value : `bitcast<u32>(${value})`;
+}
+
+/** The variables that a thread collects shared words in; they stand before the loop over its elements. */
+export function wordDeclarations(outputs: readonly Output[], bindings: readonly Binding[]): string[] {
+  return outputs.flatMap((output, i) =>
+    elementsPerWord(output.dtype, bindingOf(output, bindings)) > 1 ? [`var word${i} = 0u;`] : [],
+  );
+}
+
+/**
+ * Stores output number `i` at element `position` (an i32 text), of which `step` is the number within the thread's
+ * elements; `total` is the number of elements. A shared word is stored with its last element.
+ */
+export function storeText(
+  output: Output,
+  i: number,
+  bindings: readonly Binding[],
+  value: string,
+  position: string,
+  step: string,
+  total: string,
+): string[] {
+  const binding = bindingOf(output, bindings);
+  const shared = elementsPerWord(output.dtype, binding);
+  const element = storedText(output.dtype, binding.stored, value);
+  if (shared === 1) return [`if (${position} < ${total}) { ${binding.name}[${position}] = ${element}; }`];
+  const last = `${shared - 1}`;
+  return [
+    `word${i} |= ${element} << ((u32(${step}) & ${last}u) * ${32 / shared}u);`,
+    `if ((${step} & ${last}) == ${last} && ${position} - ${last} < ${total}) {`,
+    `  ${binding.name}[u32(${position}) / ${shared}u] = word${i};`,
+    '}',
+    `if ((${step} & ${last}) == ${last}) { word${i} = 0u; }`,
+  ];
+}
