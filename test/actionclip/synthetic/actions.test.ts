@@ -122,12 +122,15 @@ describe('clips', () => {
     }
   });
 
-  it.each([{ size: 8 }, { frames: [9, 5] as const }, { frames: [1, 5] as const }, { difficulty: 2 }, { difficulty: NaN }])(
-    'refuse %o with what was expected',
-    (options) => {
-      expect(() => renderClip('jumping jacks', 0, options)).toThrow(/expected/);
-    },
-  );
+  it.each([
+    { size: 8 },
+    { frames: [9, 5] as const },
+    { frames: [1, 5] as const },
+    { difficulty: 2 },
+    { difficulty: NaN },
+  ])('refuse %o with what was expected', (options) => {
+    expect(() => renderClip('jumping jacks', 0, options)).toThrow(/expected/);
+  });
 });
 
 describe('the task', () => {
@@ -136,7 +139,8 @@ describe('the task', () => {
     const mean = (label: string, seed: number): Float64Array => {
       const clip = renderClip(label, seed, options);
       const sum = new Float64Array(32 * 32 * 3);
-      for (const { data } of clip) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (data[i] ?? 0) / clip.length;
+      for (const { data } of clip)
+        for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (data[i] ?? 0) / clip.length;
       return sum;
     };
     const centres = defaultTrainedLabels.map((label, index) => {

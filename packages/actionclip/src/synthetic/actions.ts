@@ -36,17 +36,59 @@ const balancing: PartialPose = { activeArm: [32, 80, 30, 70], otherArm: [32, 80,
 const guard: PartialPose = { activeArm: [22, 30, 138, 5], otherArm: [22, 30, 138, 5] };
 
 const armMotions: Readonly<Record<string, LimbMotion>> = {
-  raising: { path: [[10, 65, 12, 55], [90, 65, 92, 60], [168, 65, 172, 60]], reverse: 'lowering' },
-  bending: { path: [[88, 70, 90, 70], [88, 70, 128, 66], [86, 70, 182, 60]], reverse: 'straightening' },
-  waving: { path: [[118, 80, 140, 90], [118, 80, 222, 90]], cycles: [2, 3.4] },
-  swinging: { path: [[-48, 8, -46, 8], [82, 8, 90, 8]], cycles: [1.6, 2.6] },
-  circling: {
-    path: [[132, 68, 138, 68], [92, 118, 92, 118], [48, 68, 44, 68], [92, 14, 92, 14]],
+  raising: {
+    path: [
+      [10, 65, 12, 55],
+      [90, 65, 92, 60],
+      [168, 65, 172, 60],
+    ],
+    reverse: 'lowering',
+  },
+  bending: {
+    path: [
+      [88, 70, 90, 70],
+      [88, 70, 128, 66],
+      [86, 70, 182, 60],
+    ],
+    reverse: 'straightening',
+  },
+  waving: {
+    path: [
+      [118, 80, 140, 90],
+      [118, 80, 222, 90],
+    ],
+    cycles: [2, 3.4],
+  },
+  swinging: {
+    path: [
+      [82, 58, 88, 58],
+      [16, 20, 20, 20],
+      [44, -58, 56, -66],
+      [16, 20, 20, 20],
+    ],
     cycles: [1.6, 2.6],
   },
-  shaking: { path: [[84, 62, 112, 62], [56, 62, 40, 62]], cycles: [4.6, 6.4] },
+  circling: {
+    path: [
+      [132, 68, 138, 68],
+      [92, 118, 92, 118],
+      [48, 68, 44, 68],
+      [92, 14, 92, 14],
+    ],
+    cycles: [1.6, 2.6],
+  },
+  shaking: {
+    path: [
+      [84, 62, 112, 62],
+      [56, 62, 40, 62],
+    ],
+    cycles: [3.4, 4.8],
+  },
   punching: {
-    path: [[22, 30, 138, 5], [90, 12, 90, 8]],
+    path: [
+      [22, 30, 138, 5],
+      [90, 12, 90, 8],
+    ],
     cycles: [2, 3.2],
     joiner: 'with ',
     body: { ...guard, activeLeg: [12, 20, 4, 20], otherLeg: [-10, -30, -14, -30] },
@@ -54,17 +96,59 @@ const armMotions: Readonly<Record<string, LimbMotion>> = {
 };
 
 const legMotions: Readonly<Record<string, LimbMotion>> = {
-  raising: { path: [[4, 50, 3, 50], [42, 45, 42, 45], [84, 40, 84, 40]], reverse: 'lowering', body: balancing },
-  bending: { path: [[76, 34, 76, 34], [78, 34, 36, 34], [82, 34, -14, 34]], reverse: 'straightening', body: balancing },
-  swinging: { path: [[-46, 4, -52, 4], [58, 4, 60, 4]], cycles: [1.6, 2.6], body: balancing },
-  circling: {
-    path: [[70, 48, 70, 48], [46, 92, 46, 92], [20, 48, 20, 48], [46, 4, 46, 4]],
+  raising: {
+    path: [
+      [4, 50, 3, 50],
+      [42, 45, 42, 45],
+      [84, 40, 84, 40],
+    ],
+    reverse: 'lowering',
+    body: balancing,
+  },
+  bending: {
+    path: [
+      [76, 34, 76, 34],
+      [78, 34, 36, 34],
+      [82, 34, -14, 34],
+    ],
+    reverse: 'straightening',
+    body: balancing,
+  },
+  swinging: {
+    path: [
+      [62, 62, 62, 62],
+      [10, 10, 8, 10],
+      [38, -58, 38, -58],
+      [10, 10, 8, 10],
+    ],
     cycles: [1.6, 2.6],
     body: balancing,
   },
-  shaking: { path: [[30, 40, 44, 40], [40, 40, 10, 40]], cycles: [4.6, 6.4], body: balancing },
+  circling: {
+    path: [
+      [70, 48, 70, 48],
+      [46, 92, 46, 92],
+      [20, 48, 20, 48],
+      [46, 4, 46, 4],
+    ],
+    cycles: [1.6, 2.6],
+    body: balancing,
+  },
+  shaking: {
+    path: [
+      [30, 40, 44, 40],
+      [40, 40, 10, 40],
+    ],
+    cycles: [3.4, 4.8],
+    body: balancing,
+  },
   kicking: {
-    path: [[6, 20, 2, 20], [62, 14, -40, 14], [88, 14, 90, 14], [62, 14, -40, 14]],
+    path: [
+      [6, 20, 2, 20],
+      [62, 14, -40, 14],
+      [88, 14, 90, 14],
+      [62, 14, -40, 14],
+    ],
     cycles: [1.6, 2.4],
     joiner: 'with ',
     body: guard,
@@ -182,10 +266,7 @@ export const actionLabels: readonly string[] = [...actionsByLabel.keys()];
 export function actionOf(label: string): Action {
   const action = actionsByLabel.get(label);
   if (action === undefined) {
-    throw new DataError(
-      `There is no synthetic action "${label}"`,
-      `Choose from: ${actionLabels.join(', ')}.`,
-    );
+    throw new DataError(`There is no synthetic action "${label}"`, `Choose from: ${actionLabels.join(', ')}.`);
   }
   return action;
 }

@@ -111,8 +111,8 @@ export function drawActor(random: Random, setting: Setting, difficulty: number):
       torso: length(0.275),
       neck: length(0.035),
       headRadius: length(0.082),
-      upperArm: length(0.17),
-      forearm: length(0.165),
+      upperArm: length(0.178),
+      forearm: length(0.172),
       shoulderHalf: length(0.115),
       hipHalf: length(0.062),
     },
@@ -131,7 +131,7 @@ export function drawActor(random: Random, setting: Setting, difficulty: number):
 /** @param size side of the picture in pixels */
 export function drawCamera(random: Random, size: number, difficulty: number): Camera {
   const half = (angle: number): number => random.uniform(-angle, angle);
-  const yaw = random.uniform(0.5 - 0.35 * difficulty, 0.75 + 0.35 * difficulty);
+  const yaw = random.uniform(0.45 - 0.3 * difficulty, 0.65 + 0.45 * difficulty);
   return {
     yaw: random.chance(0.5) ? yaw : -yaw,
     pitch: random.uniform(0.04, 0.1 + 0.2 * difficulty),

@@ -26,7 +26,7 @@ const shadeFromAbove = 0.2;
 function blend(data: Uint8ClampedArray, offset: number, colour: Colour, brightness: number, alpha: number): void {
   for (let channel = 0; channel < 3; channel++) {
     const target = Math.min(255, colour[channel as 0 | 1 | 2] * brightness);
-    const under = data[offset + channel]!;
+    const under = data[offset + channel] ?? 0;
     data[offset + channel] = under + (target - under) * alpha;
   }
 }
@@ -54,8 +54,7 @@ export function drawGroup(canvas: Canvas, group: readonly Capsule[], outline: nu
       let nearest = Infinity;
       let colour = outlineColour;
       let brightness = 1;
-      for (let index = 0; index < group.length; index++) {
-        const { ax, ay, ra, bx, by, rb, colour: own } = group[index]!;
+      for (const { ax, ay, ra, bx, by, rb, colour: own } of group) {
         const dx = bx - ax;
         const dy = by - ay;
         const px = x + 0.5 - ax;
@@ -97,7 +96,9 @@ export function drawShadow(
       if (squared >= 1) continue;
       const keep = 1 - strength * (1 - squared);
       const offset = (y * canvas.width + x) * 3;
-      for (let channel = 0; channel < 3; channel++) canvas.data[offset + channel]! *= keep;
+      for (let channel = 0; channel < 3; channel++) {
+        canvas.data[offset + channel] = (canvas.data[offset + channel] ?? 0) * keep;
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 /** One clip: an action performed by a random actor before a random camera, as a list of images. */
-import { blank, type Image } from '../data/image/image.ts';
+
 import { DataError } from '../data/errors.ts';
+import { blank, type Image } from '../data/image/image.ts';
 import { Random } from '../data/random.ts';
 import { actionOf } from './actions.ts';
 import { drawActor, drawCamera, drawSetting } from './appearance.ts';
@@ -42,10 +43,10 @@ export function checkClipOptions(options: ClipOptions): Required<ClipOptions> {
 
 /** The number of frames and the pose of each in the clip of `label` and `seed`; throws DataError as `renderClip` does. */
 export function clipPoses(label: string, seed: number, options: ClipOptions = {}): Pose[] {
-  const { frames } = checkClipOptions(options);
+  const { frames, difficulty } = checkClipOptions(options);
   const random = new Random(seed);
   const count = frames[0] + random.fork('frames').integer(frames[1] - frames[0] + 1);
-  return posesOf(actionOf(label), count, random.fork('motion'));
+  return posesOf(actionOf(label), count, random.fork('motion'), difficulty);
 }
 
 /**
@@ -60,7 +61,9 @@ export function renderClip(label: string, seed: number, options: ClipOptions = {
   const setting = drawSetting(random.fork('setting'), difficulty);
   const actor = drawActor(random.fork('actor'), setting, difficulty);
   const camera = drawCamera(random.fork('camera'), size, difficulty);
-  const side = random.fork('side').chance(0.5) ? 1 : -1;
+  // The limb away from the camera is the better seen of the two: its movement ahead and outwards is not foreshortened.
+  const farSide = camera.yaw > 0 ? 1 : -1;
+  const side = random.fork('side').chance(difficulty / 2) ? -farSide : farSide;
 
   const background = blank(size, size);
   paintSetting(background, setting, camera);

@@ -73,7 +73,10 @@ function checkOptions(options: ActionDatasetOptions): Settings {
   for (const label of all) actionOf(label);
   const repeated = all.find((label, index) => all.indexOf(label) !== index);
   if (repeated !== undefined) {
-    throw new DataError(`The label "${repeated}" is listed twice`, 'a class is either trained or kept for zero-shot, once');
+    throw new DataError(
+      `The label "${repeated}" is listed twice`,
+      'a class is either trained or kept for zero-shot, once',
+    );
   }
   if (labels.length === 0 || zeroShotLabels.length === 0) {
     throw new DataError('The data set lacks labels', 'expected at least one trained and one zero-shot label');
@@ -201,7 +204,10 @@ async function inspect(folder: string, settings: Settings): Promise<Found> {
   if (names.length === 0) return 'nothing';
   const manifest = names.includes(manifestName) ? await readFile(path.join(folder, manifestName), 'utf8') : '';
   if (!manifest.includes(`"format": "${format}"`)) {
-    throw new DataError(`${folder}: the folder holds other files`, 'choose an empty or absent folder for the built-in data set');
+    throw new DataError(
+      `${folder}: the folder holds other files`,
+      'choose an empty or absent folder for the built-in data set',
+    );
   }
   return manifest === manifestOf(settings) && (await isWhole(folder, settings)) ? 'equal' : 'different';
 }

@@ -1,6 +1,7 @@
 /** Drawing: the camera's projection, the wall and floor, the stool, and the figure with its limbs sorted by depth. */
-import { type Canvas, type Capsule, type Colour, drawGroup, drawShadow } from './canvas.ts';
+
 import type { Actor, Camera, Setting } from './appearance.ts';
+import { type Canvas, type Capsule, type Colour, drawGroup, drawShadow } from './canvas.ts';
 import { add, type Joints, type LimbJoints, type Vector } from './skeleton.ts';
 
 /** A point on the picture; `depth` grows towards the viewer, `scale` is pixels per body height there. */
@@ -147,7 +148,7 @@ function armLayer(camera: Camera, actor: Actor, { root, middle, end }: LimbJoint
     capsules: [
       capsule(camera, root, 0.04 * g, middle, 0.034 * g, actor.shirt),
       capsule(camera, middle, 0.033 * g, end, 0.026 * g, actor.longSleeves ? actor.shirt : actor.skin),
-      capsule(camera, handAt, 0.037, handAt, 0.037, actor.skin),
+      capsule(camera, handAt, 0.04, handAt, 0.04, actor.skin),
     ],
   };
 }
@@ -172,7 +173,8 @@ function legLayer(camera: Camera, actor: Actor, { root, middle, end }: LimbJoint
 function trunkLayer(camera: Camera, actor: Actor, joints: Joints): Layer {
   const g = actor.girth;
   const { pelvis, chest } = joints;
-  const along = (share: number): Vector => add(pelvis, [chest[0] - pelvis[0], chest[1] - pelvis[1], chest[2] - pelvis[2]], share);
+  const along = (share: number): Vector =>
+    add(pelvis, [chest[0] - pelvis[0], chest[1] - pelvis[1], chest[2] - pelvis[2]], share);
   const shoulders = [joints.activeArm.root, joints.otherArm.root] as const;
   const hips = [joints.activeLeg.root, joints.otherLeg.root] as const;
   return {
@@ -199,14 +201,19 @@ function headLayer(camera: Camera, actor: Actor, joints: Joints): Layer {
   const faceAt = add(add(head, face, radius * 0.36), crown, -radius * 0.14);
   const eye = (side: number): Capsule =>
     disc(add(add(faceAt, face, radius * 0.45), across, radius * side), radius * 0.16, [30, 24, 24]);
-  const hair = [disc(head, radius, actor.hair)];
-  if (actor.longHair) {
-    const nape = add(add(head, face, -radius * 0.55), crown, -radius * 1.5);
-    hair.push(capsule(camera, add(head, face, -radius * 0.4), radius * 0.8, nape, radius * 0.6, actor.hair));
-  }
   const details = facing > -radius * 0.5 ? [disc(faceAt, radius * 0.76, actor.skin)] : [];
   if (facing > 0) details.push(eye(-0.32), eye(0.32));
-  return { depth: project(camera, head).depth, capsules: hair, details };
+  return { depth: project(camera, head).depth, capsules: [disc(head, radius, actor.hair)], details };
+}
+
+function longHairLayer(camera: Camera, actor: Actor, { head, face, crown }: Joints): Layer {
+  const radius = actor.proportions.headRadius;
+  const top = add(head, face, -radius * 0.35);
+  const ends = add(add(head, face, -radius * 0.75), crown, -radius * 1.7);
+  return {
+    depth: project(camera, ends).depth,
+    capsules: [capsule(camera, top, radius * 0.9, ends, radius * 0.75, actor.hair)],
+  };
 }
 
 /** Draws the figure: layers from the farthest to the nearest, each outlined as a whole. */
@@ -220,6 +227,7 @@ export function drawFigure(canvas: Canvas, camera: Camera, actor: Actor, joints:
     legLayer(camera, actor, joints.otherLeg),
     trunkLayer(camera, actor, joints),
     headLayer(camera, actor, joints),
+    ...(actor.longHair ? [longHairLayer(camera, actor, joints)] : []),
   ].sort((a, b) => a.depth - b.depth);
   for (const { capsules, details = [] } of layers) {
     drawGroup(canvas, capsules, outlineWidth * camera.scale, outlineColour);

@@ -3,17 +3,20 @@ import type { Random } from '../data/random.ts';
 import { type Action, actionOf } from './actions.ts';
 import { combinePoses, mapPose, type Pose, type PosePart, poseOnPath, standing } from './pose.ts';
 
-/** Degrees (lift: body heights) by which an actor's posture and sway differ from the table, per number of a part. */
+/** Degrees (lift: body heights) by which postures differ from the table at the greatest difficulty, per number of a part. */
 const postureSpread: Readonly<Record<PosePart, readonly number[]>> = {
-  activeArm: [5, 10, 5, 10],
-  otherArm: [5, 10, 5, 10],
-  activeLeg: [3, 8, 3, 8],
-  otherLeg: [2, 8, 2, 8],
-  spine: [4, 3, 5],
-  head: [5, 3, 8],
+  activeArm: [9, 18, 9, 18],
+  otherArm: [9, 18, 9, 18],
+  activeLeg: [5, 14, 5, 14],
+  otherLeg: [4, 14, 4, 14],
+  spine: [7, 5, 9],
+  head: [9, 5, 14],
   lift: [0],
 };
+/** Sway as a share of that. */
 const swayShare = 0.4;
+/** Share of the spread that remains at difficulty 0. */
+const leastSpread = 0.3;
 
 interface Performance {
   /** Position on the path at clip time 0 to 1. */
@@ -40,21 +43,24 @@ function repetition([fewest, most]: readonly [number, number], random: Random): 
   return (time) => phase + cycles * time + unevenness * Math.sin(2 * Math.PI * time + unevenPhase);
 }
 
-function swaying(random: Random): (time: number) => Pose {
+function swaying(random: Random, spread: number): (time: number) => Pose {
   const waves = mapPose(standing, (values) => values.map(() => random.uniform(0, 2 * Math.PI)));
   const rate = random.uniform(0.6, 1.6) * 2 * Math.PI;
   return (time) =>
     mapPose(waves, (phases, part) =>
-      phases.map((phase, index) => Math.sin(phase + rate * time) * (postureSpread[part][index] ?? 0) * swayShare),
+      phases.map(
+        (phase, index) => Math.sin(phase + rate * time) * (postureSpread[part][index] ?? 0) * spread * swayShare,
+      ),
     );
 }
 
-function performance(action: Action, random: Random): Performance {
+function performance(action: Action, random: Random, difficulty: number): Performance {
+  const spread = leastSpread + (1 - leastSpread) * difficulty;
   return {
     position: action.cycles ? repetition(action.cycles, random.fork('tempo')) : easing(random.fork('tempo')),
-    amplitude: random.uniform(0.86, 1.08),
-    posture: mapPose(standing, (_, part) => postureSpread[part].map((spread) => random.normal(0, spread))),
-    sway: swaying(random.fork('sway')),
+    amplitude: random.uniform(0.94 - 0.2 * difficulty, 1.05 + 0.05 * difficulty),
+    posture: mapPose(standing, (_, part) => postureSpread[part].map((degrees) => random.normal(0, degrees * spread))),
+    sway: swaying(random.fork('sway'), spread),
   };
 }
 
@@ -62,9 +68,11 @@ function performance(action: Action, random: Random): Performance {
  * The pose of every frame of a clip. For an action that reverses another, these are exactly that action's poses of the
  * same `random` in reverse order, so that no unordered set of frames tells the two apart.
  */
-export function posesOf(action: Action, frames: number, random: Random): Pose[] {
-  if (action.reverseOf !== undefined) return posesOf(actionOf(action.reverseOf), frames, random).toReversed();
-  const { position, amplitude, posture, sway } = performance(action, random);
+export function posesOf(action: Action, frames: number, random: Random, difficulty: number): Pose[] {
+  if (action.reverseOf !== undefined) {
+    return posesOf(actionOf(action.reverseOf), frames, random, difficulty).toReversed();
+  }
+  const { position, amplitude, posture, sway } = performance(action, random, difficulty);
   return Array.from({ length: frames }, (_, frame) => {
     const time = frames > 1 ? frame / (frames - 1) : 0;
     const planned = poseOnPath(action.path, position(time), action.cycles !== undefined);
