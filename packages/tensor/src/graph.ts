@@ -79,7 +79,10 @@ function commonDevice(op: Op, inputs: readonly Node[]): Device | undefined {
   for (const input of inputs) {
     if (input.device === undefined || input.device === device) continue;
     if (device !== undefined) {
-      throw new DeviceError(`${op.name}: operands are on different devices, ${device.name} and ${input.device.name}`, 'move one with to(device)');
+      throw new DeviceError(
+        `${op.name}: operands are on different devices, ${device.name} and ${input.device.name}`,
+        'move one with to(device)',
+      );
     }
     device = input.device;
   }

@@ -29,7 +29,10 @@ export function sameShape(a: Shape, b: Shape): boolean {
 export function resolveAxis(op: string, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
-    throw new ShapeError(`${op}: axis ${axis} is out of range for rank ${rank}`, `axes run from ${-rank} to ${rank - 1}`);
+    throw new ShapeError(
+      `${op}: axis ${axis} is out of range for rank ${rank}`,
+      `axes run from ${-rank} to ${rank - 1}`,
+    );
   }
   return resolved;
 }
@@ -68,13 +71,17 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
 
 /** Throws ShapeError unless every extent is a whole number of at least 0 and the rank is at most 8. */
 export function checkShape(op: string, shape: Shape): void {
-  if (shape.length > 8) throw new ShapeError(`${op}: rank ${shape.length} of ${printShape(shape)} is above 8`, 'merge some axes first');
+  if (shape.length > 8)
+    throw new ShapeError(`${op}: rank ${shape.length} of ${printShape(shape)} is above 8`, 'merge some axes first');
   shape.forEach((extent, i) => {
     if (!Number.isInteger(extent) || extent < 0) {
-      throw new ShapeError(`${op}: size ${extent} of axis ${i} in ${printShape(shape)} is not a whole number of at least 0`);
+      throw new ShapeError(
+        `${op}: size ${extent} of axis ${i} in ${printShape(shape)} is not a whole number of at least 0`,
+      );
     }
   });
-  if (sizeOf(shape) >= 2 ** 31) throw new ShapeError(`${op}: ${printShape(shape)} has 2^31 elements or more`, 'split it');
+  if (sizeOf(shape) >= 2 ** 31)
+    throw new ShapeError(`${op}: ${printShape(shape)} has 2^31 elements or more`, 'split it');
 }
 
 /** Fills in one -1 in `wanted` so that the sizes agree. Throws ShapeError when they cannot. */

@@ -48,7 +48,9 @@ function rewrite(
 /** Axes of size 1 dropped: their variables are already the constant 0. A contraction keeps its rows and columns. */
 function renumber(kernel: LoopKernel): LoopKernel {
   const rank = kernel.shape.length;
-  const kept = kernel.shape.flatMap((extent, i) => (extent !== 1 || (kernel.reduce?.factors && i >= rank - 2) ? [i] : []));
+  const kept = kernel.shape.flatMap((extent, i) =>
+    extent !== 1 || (kernel.reduce?.factors && i >= rank - 2) ? [i] : [],
+  );
   const reduced = kernel.reduce?.extent ?? [];
   const keptReduced = reduced.flatMap((extent, i) => (extent !== 1 || (kernel.reduce?.factors && i === 0) ? [i] : []));
   if (kernel.reduce && keptReduced.length === 0) keptReduced.push(0);
@@ -88,9 +90,13 @@ function divisions(kernel: LoopKernel): number {
   let count = 0;
   const seen = new Set<Expr>();
   const tally = (e: Expr): void =>
-    walk(e, (part) => {
-      if (part.type === 'i32' && (part.op === 'div' || part.op === 'mod')) count++;
-    }, seen);
+    walk(
+      e,
+      (part) => {
+        if (part.type === 'i32' && (part.op === 'div' || part.op === 'mod')) count++;
+      },
+      seen,
+    );
   if (kernel.reduce) tally(kernel.reduce.body);
   for (const output of kernel.outputs) tally(output.value);
   return count;

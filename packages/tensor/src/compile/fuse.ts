@@ -4,8 +4,8 @@
  * which the user built the graph.
  */
 import { cost } from '../expr/cost.ts';
-import { topological, type Node } from '../graph.ts';
-import { mapOp, type MapAttributes } from '../ops/map.ts';
+import { type Node, topological } from '../graph.ts';
+import { type MapAttributes, mapOp } from '../ops/map.ts';
 import { sizeOf } from '../shape.ts';
 
 export interface FusionLimits {

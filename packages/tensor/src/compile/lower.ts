@@ -2,9 +2,9 @@
 import { dtypes } from '../dtype.ts';
 import { accumulator, axis, cast, constant, type Expr, load, mul } from '../expr/expr.ts';
 import type { Node } from '../graph.ts';
-import { reduceOp, type ReduceAttributes } from '../ops/reduce.ts';
 import type { ScatterAttributes } from '../ops/index.ts';
-import { mapOp, type MapAttributes } from '../ops/map.ts';
+import { type MapAttributes, mapOp } from '../ops/map.ts';
+import { type ReduceAttributes, reduceOp } from '../ops/reduce.ts';
 import { flatten } from '../ops/view.ts';
 import { sizeOf, stridesOf } from '../shape.ts';
 import { collapse } from './collapse.ts';
@@ -112,7 +112,14 @@ function loopKernel(root: Node, stored: ReadonlySet<Node>, bufferOf: (node: Node
   const value = cast(visit(root, index), dtypes[root.dtype].scalar);
   const outputs = [{ buffer: bufferOf(root), dtype: root.dtype, value }];
   const name = [...new Set(names)].join('+');
-  return collapse({ kind: 'loop', name, shape: root.shape, inputs, ...(fold ? { reduce: fold as Fold } : {}), outputs });
+  return collapse({
+    kind: 'loop',
+    name,
+    shape: root.shape,
+    inputs,
+    ...(fold ? { reduce: fold as Fold } : {}),
+    outputs,
+  });
 }
 
 function scatterKernel(root: Node, bufferOf: (node: Node) => number): ScatterKernel {
@@ -126,7 +133,9 @@ function scatterKernel(root: Node, bufferOf: (node: Node) => number): ScatterKer
     count,
     inner,
     size,
-    indexStrides: aligned ? { outer: strides[0], count: strides[1], inner: strides[2] } : { outer: 0, count: 1, inner: 0 },
+    indexStrides: aligned
+      ? { outer: strides[0], count: strides[1], inner: strides[2] }
+      : { outer: 0, count: 1, inner: 0 },
     inputs: [
       { buffer: bufferOf(source), dtype: source.dtype },
       { buffer: bufferOf(index), dtype: index.dtype },

@@ -20,13 +20,19 @@ export interface Plan {
   readonly peakBytes: number;
 }
 
-export const bytesOf = (node: Node): number => Math.max(4, Math.ceil((sizeOf(node.shape) * dtypes[node.dtype].bytes) / 4) * 4);
+export const bytesOf = (node: Node): number =>
+  Math.max(4, Math.ceil((sizeOf(node.shape) * dtypes[node.dtype].bytes) / 4) * 4);
 
 /**
  * @param leaves stored nodes that the kernels read, @param outputs nodes that the caller keeps,
  * @param donations results whose old value the caller gives up: a result may be written over it.
  */
-export function plan({ kernels: unordered, nodes }: Lowered, leaves: readonly Node[], outputs: readonly Node[], donations: ReadonlyMap<Node, Node>): Plan {
+export function plan(
+  { kernels: unordered, nodes }: Lowered,
+  leaves: readonly Node[],
+  outputs: readonly Node[],
+  donations: ReadonlyMap<Node, Node>,
+): Plan {
   const kernels = updatesLast(unordered, nodes, new Set(donations.keys()));
   const inPlace = new Map<Node, Node>();
   for (const [result, old] of donations) {
@@ -48,18 +54,31 @@ export function plan({ kernels: unordered, nodes }: Lowered, leaves: readonly No
       numbers.set(buffer, bindings.length + takeSlot(slots, bytes, step, lastUse.get(buffer) ?? step));
     }
   });
-  const renumber = <T extends { buffer: number }>(use: T): T => ({ ...use, buffer: numbers.get(use.buffer) as number });
+  const number = (buffer: number): number => numbers.get(buffer) as number;
   const buffers = [...bindings.map((node) => ({ bytes: bytesOf(node) })), ...slots.map(({ bytes }) => ({ bytes }))];
   const program: Program = {
     buffers,
     bindings: bindings.length,
-    kernels: kernels.map((kernel) => ({ ...kernel, inputs: kernel.inputs.map(renumber), outputs: kernel.outputs.map(renumber) }) as Kernel),
+    kernels: kernels.map((kernel) => renumber(kernel, number)),
   };
   return { program, bindings, inPlace, peakBytes: buffers.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
+/** The kernel over other buffer numbers. */
+function renumber(kernel: Kernel, number: (buffer: number) => number): Kernel {
+  const move = <T extends { readonly buffer: number }>(use: T): T => ({ ...use, buffer: number(use.buffer) });
+  if (kernel.kind === 'loop') return { ...kernel, inputs: kernel.inputs.map(move), outputs: kernel.outputs.map(move) };
+  const [source, indices] = kernel.inputs;
+  return { ...kernel, inputs: [move(source), move(indices)], outputs: [move(kernel.outputs[0])] };
+}
+
 /** The best-fitting slot that is free at `step`, at most twice as large as asked, or a fresh one. */
-function takeSlot(slots: { bytes: number; freeAfter: number }[], bytes: number, step: number, freeAfter: number): number {
+function takeSlot(
+  slots: { bytes: number; freeAfter: number }[],
+  bytes: number,
+  step: number,
+  freeAfter: number,
+): number {
   let best = -1;
   slots.forEach((slot, i) => {
     if (slot.freeAfter >= step || slot.bytes < bytes || slot.bytes > 2 * bytes + 1024) return;
@@ -90,7 +109,8 @@ function updatesLast(kernels: readonly Kernel[], nodes: readonly Node[], updated
   const moved: Kernel[] = [];
   for (const kernel of kernels) {
     const isLate =
-      kernel.outputs.some(({ buffer }) => updated.has(nodes[buffer] as Node)) || kernel.inputs.some(({ buffer }) => late.has(buffer));
+      kernel.outputs.some(({ buffer }) => updated.has(nodes[buffer] as Node)) ||
+      kernel.inputs.some(({ buffer }) => late.has(buffer));
     if (isLate) for (const { buffer } of kernel.outputs) late.add(buffer);
     (isLate ? moved : early).push(kernel);
   }

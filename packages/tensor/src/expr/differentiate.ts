@@ -1,7 +1,5 @@
 /** The derivative of a scalar term with respect to one of its operands: a fold over the term, one rule for each operation. */
-import {
-  add, constant, div, type Expr, eq, input, lt, mul, neg, type ScalarOp, select, sub, term,
-} from './expr.ts';
+import { add, constant, div, type Expr, eq, input, lt, mul, neg, type ScalarOp, select, sub, term } from './expr.ts';
 
 /** Partial derivatives of `op(args)`, given the term itself, its operands and their derivatives. */
 type Rule = (e: Expr, args: readonly Expr[], d: readonly Expr[]) => Expr;
@@ -87,4 +85,3 @@ export function differentiate(expr: Expr, position: number): Expr {
   };
   return visit(expr);
 }
-

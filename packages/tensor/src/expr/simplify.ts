@@ -118,11 +118,11 @@ export function linear(expr: Expr): Linear {
   };
   collect(expr, 1);
   for (const [e, factor] of terms) if (factor === 0) terms.delete(e);
-  return { terms: rejoin(terms), constant: offset };
+  return rejoin(terms, offset);
 }
 
 /** Joins `(x div n)·(c·n) + (x mod n)·c` into `x·c`. */
-function rejoin(terms: Map<Expr, number>): Map<Expr, number> {
+function rejoin(terms: Map<Expr, number>, offset: number): Linear {
   for (const [e, factor] of terms) {
     if (e.op !== 'mod') continue;
     const [x, n] = e.args as [Expr, Expr];
@@ -137,9 +137,9 @@ function rejoin(terms: Map<Expr, number>): Map<Expr, number> {
       if (sum === 0) terms.delete(t);
       else terms.set(t, sum);
     }
-    return rejoin(terms);
+    return rejoin(terms, offset + joined.constant);
   }
-  return terms;
+  return { terms, constant: offset };
 }
 
 const scaled = (e: Expr, factor: number): Expr =>

@@ -1,6 +1,7 @@
 /** The batched matrix product, and everything that is one: matmul in its broadcast forms and einsum. */
-import { printShape, ShapeError } from '../errors.ts';
+
 import { promote } from '../dtype.ts';
+import { printShape, ShapeError } from '../errors.ts';
 import { Node, type Op } from '../graph.ts';
 import { broadcastShapes, sizeOf } from '../shape.ts';
 import { cast } from './elementwise.ts';
@@ -39,7 +40,10 @@ export function matmul(a: Node, b: Node): Node {
   }
   if (a.shape.length === 1) {
     const product = matmul(reshape(a, [1, a.shape[0] as number]), b);
-    return reshape(product, product.shape.filter((_, i) => i !== product.shape.length - (b.shape.length === 1 ? 1 : 2)));
+    return reshape(
+      product,
+      product.shape.filter((_, i) => i !== product.shape.length - (b.shape.length === 1 ? 1 : 2)),
+    );
   }
   if (b.shape.length === 1) {
     const product = matmul(a, reshape(b, [b.shape[0] as number, 1]));

@@ -5,8 +5,21 @@
 import { type DType, dtypes, promote } from '../dtype.ts';
 import { DTypeError } from '../errors.ts';
 import {
-  add, and as both, cast as castTerm, constant, div as quotient, type Expr, eq as equal, input, le as atMost, lt as below,
-  mul as product, neg as negative, select, sub as difference, term,
+  add,
+  le as atMost,
+  lt as below,
+  and as both,
+  cast as castTerm,
+  constant,
+  sub as difference,
+  type Expr,
+  eq as equal,
+  input,
+  neg as negative,
+  mul as product,
+  div as quotient,
+  select,
+  term,
 } from '../expr/expr.ts';
 import type { Node } from '../graph.ts';
 import { broadcastShapes } from '../shape.ts';
@@ -66,7 +79,10 @@ export const elementwise = {
     domain: 'number',
     expr: (a, b) => {
       if (a.type === 'f32') return term('floor', [quotient(a, b)]);
-      const crosses = both(term('ne', [term('mod', [a, b]), zero(a)]), term('ne', [below(a, zero(a)), below(b, zero(a))]));
+      const crosses = both(
+        term('ne', [term('mod', [a, b]), zero(a)]),
+        term('ne', [below(a, zero(a)), below(b, zero(a))]),
+      );
       return difference(quotient(a, b), select(crosses, one(a), zero(a)));
     },
     testRange: [0.6, 0.9],
@@ -121,7 +137,10 @@ export const elementwise = {
     domain: 'float',
     expr: (a) => {
       const cubic = add(a, product(number(0.044715), product(a, product(a, a))));
-      return product(product(number(0.5), a), add(number(1), term('tanh', [product(number(Math.sqrt(2 / Math.PI)), cubic)])));
+      return product(
+        product(number(0.5), a),
+        add(number(1), term('tanh', [product(number(Math.sqrt(2 / Math.PI)), cubic)])),
+      );
     },
   },
   lt: { arity: 2, domain: 'any', predicate: true, expr: (a, b) => below(a, b) },
@@ -136,7 +155,11 @@ export const elementwise = {
     domain: 'float',
     predicate: true,
     // An exponent of all ones marks infinities and NaN. Bits are compared because compilers may assume there are none.
-    expr: (a) => term('ne', [term('and', [term('bitcast', [a], 'u32'), constant(0x7f800000, 'u32')]), constant(0x7f800000, 'u32')]),
+    expr: (a) =>
+      term('ne', [
+        term('and', [term('bitcast', [a], 'u32'), constant(0x7f800000, 'u32')]),
+        constant(0x7f800000, 'u32'),
+      ]),
   },
   logicalAnd: { arity: 2, domain: 'bool', predicate: true, expr: (a, b) => both(a, b) },
   logicalOr: { arity: 2, domain: 'bool', predicate: true, expr: (a, b) => term('or', [a, b]) },
@@ -180,7 +203,10 @@ export function apply(name: ElementwiseName, ...operands: readonly Node[]): Node
   const row: ElementwiseRow = elementwise[name];
   const promoted = operands.map((operand) => operand.dtype).reduce(promote);
   const dtype = computedIn(name, row.domain, promoted);
-  const same = broadcast(name, operands.map((operand) => cast(operand, dtype)));
+  const same = broadcast(
+    name,
+    operands.map((operand) => cast(operand, dtype)),
+  );
   const inputs = same.map((_, k) => input(k, dtypes[dtype].scalar)) as unknown as Arguments;
   return map(name, same, row.expr(...inputs), row.predicate ? 'bool' : dtype);
 }
@@ -194,7 +220,8 @@ export function cast(operand: Node, dtype: DType): Node {
 
 /** `whenTrue` where `condition` is true and `whenFalse` elsewhere, broadcast together. */
 export function where(condition: Node, whenTrue: Node, whenFalse: Node): Node {
-  if (condition.dtype !== 'bool') throw new DTypeError(`where: the condition has dtype ${condition.dtype}, not bool`, 'compare first');
+  if (condition.dtype !== 'bool')
+    throw new DTypeError(`where: the condition has dtype ${condition.dtype}, not bool`, 'compare first');
   const dtype = promote(whenTrue.dtype, whenFalse.dtype);
   const operands = broadcast('where', [condition, cast(whenTrue, dtype), cast(whenFalse, dtype)]);
   const { scalar } = dtypes[dtype];

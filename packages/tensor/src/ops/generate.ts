@@ -2,7 +2,7 @@
 import { type DType, dtypes } from '../dtype.ts';
 import { cast, constant, type Expr } from '../expr/expr.ts';
 import { Node, type Op } from '../graph.ts';
-import { sameShape, type Shape } from '../shape.ts';
+import { type Shape, sameShape } from '../shape.ts';
 import { expand, reshape } from './view.ts';
 
 const fillOp: Op = {

@@ -46,7 +46,8 @@ function checkIndex(op: string, index: Node, extent: number, axis: number): void
   if (!values) return;
   for (let i = 0; i < values.length; i++) {
     const value = values[i] as number;
-    if (value < 0 || value >= extent) throw new ShapeError(`${op}: index ${value} at position ${i} is outside of axis ${axis} with size ${extent}`);
+    if (value < 0 || value >= extent)
+      throw new ShapeError(`${op}: index ${value} at position ${i} is outside of axis ${axis} with size ${extent}`);
   }
 }
 
@@ -62,8 +63,13 @@ export function take(x: Node, index: Node, axis: number): Node {
 
 /** PyTorch's gather: out[i][j] = x[index[i][j]][j] for axis 0. The index is no longer than x on the other axes. */
 export function gather(x: Node, index: Node, axis: number): Node {
-  const fits = index.shape.length === x.shape.length && index.shape.every((extent, i) => i === axis || extent <= (x.shape[i] as number));
-  if (!fits) throw new ShapeError(`gather: the index ${printShape(index.shape)} does not fit into ${printShape(x.shape)} (axis ${axis})`);
+  const fits =
+    index.shape.length === x.shape.length &&
+    index.shape.every((extent, i) => i === axis || extent <= (x.shape[i] as number));
+  if (!fits)
+    throw new ShapeError(
+      `gather: the index ${printShape(index.shape)} does not fit into ${printShape(x.shape)} (axis ${axis})`,
+    );
   checkIndex('gather', index, x.shape[axis] as number, axis);
   return new Node(gatherOp, [x, index], { axis, aligned: true } satisfies GatherAttributes, index.shape, x.dtype);
 }
@@ -88,7 +94,10 @@ export const scatterOp: Op = {
 /** Zeros of `shape` to which every element of `source` is added at its index along `axis`: the adjoint of a gather. */
 export function scatterAdd(source: Node, index: Node, shape: readonly number[], axis: number, aligned: boolean): Node {
   if (aligned && shape.some((extent, i) => i !== axis && extent !== index.shape[i])) {
-    throw new ShapeError(`scatterAdd: the index ${printShape(index.shape)} and ${printShape(shape)} differ beside axis ${axis}`, 'pad the index');
+    throw new ShapeError(
+      `scatterAdd: the index ${printShape(index.shape)} and ${printShape(shape)} differ beside axis ${axis}`,
+      'pad the index',
+    );
   }
   const attributes: ScatterAttributes = {
     axis,
@@ -100,4 +109,3 @@ export function scatterAdd(source: Node, index: Node, shape: readonly number[], 
   };
   return new Node(scatterOp, [source, castNode(index, 'i32')], attributes, shape, source.dtype);
 }
-

@@ -56,3 +56,16 @@ export function map(name: string, operands: readonly Node[], expr: Expr, dtype: 
     dtype,
   );
 }
+
+const stopGradientOp: Op = {
+  name: 'detach',
+  kind: 'pointwise',
+  sameIndex: true,
+  reads: 'once',
+  at: (_, index, read) => read(0, index),
+};
+
+/** The same values, through which no gradient flows. */
+export function stopGradient(x: Node): Node {
+  return new Node(stopGradientOp, [x], undefined, x.shape, x.dtype);
+}

@@ -51,7 +51,9 @@ export const reduceOp: Op = {
   kind: 'reduce',
   vjp(node, gradient) {
     const [x] = node.inputs as [Node];
-    return dtypes[x.dtype].floating ? [gradients[(node.attributes as ReduceAttributes).op](node, gradient, x)] : [undefined];
+    return dtypes[x.dtype].floating
+      ? [gradients[(node.attributes as ReduceAttributes).op](node, gradient, x)]
+      : [undefined];
   },
 };
 

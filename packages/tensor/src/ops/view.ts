@@ -4,11 +4,9 @@
  */
 import { dtypes } from '../dtype.ts';
 import { printShape, ShapeError } from '../errors.ts';
-import {
-  add, and, constant, div, type Expr, eq, le, lt, mod, mul, select, sub, term,
-} from '../expr/expr.ts';
+import { add, and, constant, div, type Expr, eq, le, lt, mod, mul, select, sub, term } from '../expr/expr.ts';
 import { Node, type Op } from '../graph.ts';
-import { resolveReshape, sameShape, type Shape, stridesOf } from '../shape.ts';
+import { resolveReshape, type Shape, sameShape, stridesOf } from '../shape.ts';
 import { reduce } from './reduce.ts';
 
 const integer = (value: number): Expr => constant(value, 'i32');
@@ -68,11 +66,23 @@ const permuteOp: Op = {
 
 /** Axes in another order: output axis i is operand axis order[i]. */
 export function permute(x: Node, order: readonly number[]): Node {
-  if (order.length !== x.shape.length || new Set(order).size !== order.length || order.some((axis) => x.shape[axis] === undefined)) {
-    throw new ShapeError(`permute: [${order.join(', ')}] is not an order of the ${x.shape.length} axes of ${printShape(x.shape)}`);
+  if (
+    order.length !== x.shape.length ||
+    new Set(order).size !== order.length ||
+    order.some((axis) => x.shape[axis] === undefined)
+  ) {
+    throw new ShapeError(
+      `permute: [${order.join(', ')}] is not an order of the ${x.shape.length} axes of ${printShape(x.shape)}`,
+    );
   }
   if (order.every((axis, i) => axis === i)) return x;
-  return new Node(permuteOp, [x], order, order.map((axis) => x.shape[axis] as number), x.dtype);
+  return new Node(
+    permuteOp,
+    [x],
+    order,
+    order.map((axis) => x.shape[axis] as number),
+    x.dtype,
+  );
 }
 
 const expandOp: Op = {
@@ -81,7 +91,10 @@ const expandOp: Op = {
   reads: 'many',
   at: (node, index, read) => {
     const from = (node.inputs[0] as Node).shape;
-    return read(0, index.map((e, i) => (from[i] === 1 ? integer(0) : e)));
+    return read(
+      0,
+      index.map((e, i) => (from[i] === 1 ? integer(0) : e)),
+    );
   },
   vjp: (node, gradient) => {
     const from = (node.inputs[0] as Node).shape;
@@ -93,7 +106,11 @@ const expandOp: Op = {
 /** Axes of size 1 repeated to the sizes of `shape`, which has the same rank. */
 export function expand(x: Node, shape: Shape): Node {
   const fits = shape.length === x.shape.length && shape.every((extent, i) => x.shape[i] === extent || x.shape[i] === 1);
-  if (!fits) throw new ShapeError(`expand: ${printShape(x.shape)} does not expand to ${printShape(shape)}`, 'only axes of size 1 can grow');
+  if (!fits)
+    throw new ShapeError(
+      `expand: ${printShape(x.shape)} does not expand to ${printShape(shape)}`,
+      'only axes of size 1 can grow',
+    );
   return sameShape(x.shape, shape) ? x : new Node(expandOp, [x], undefined, shape, x.dtype);
 }
 
@@ -108,7 +125,10 @@ const sliceOp: Op = {
   reads: 'once',
   at: (node, index, read) => {
     const { starts, steps } = node.attributes as SliceAttributes;
-    return read(0, index.map((e, i) => add(mul(e, integer(steps[i] as number)), integer(starts[i] as number))));
+    return read(
+      0,
+      index.map((e, i) => add(mul(e, integer(steps[i] as number)), integer(starts[i] as number))),
+    );
   },
   vjp: (node, gradient) => {
     const { starts, steps } = node.attributes as SliceAttributes;
@@ -117,11 +137,18 @@ const sliceOp: Op = {
 };
 
 /** Elements start, start + step, ... of every axis; `shape` says how many. Steps are at least 1. */
-export function slice(x: Node, starts: readonly number[], shape: Shape, steps: readonly number[] = shape.map(() => 1)): Node {
+export function slice(
+  x: Node,
+  starts: readonly number[],
+  shape: Shape,
+  steps: readonly number[] = shape.map(() => 1),
+): Node {
   shape.forEach((extent, i) => {
     const last = (starts[i] as number) + Math.max(0, extent - 1) * (steps[i] as number);
     if ((starts[i] as number) < 0 || (extent > 0 && last >= (x.shape[i] as number))) {
-      throw new ShapeError(`slice: elements ${starts[i]} to ${last} are outside of axis ${i} of ${printShape(x.shape)}`);
+      throw new ShapeError(
+        `slice: elements ${starts[i]} to ${last} are outside of axis ${i} of ${printShape(x.shape)}`,
+      );
     }
   });
   if (sameShape(shape, x.shape)) return x;
@@ -159,7 +186,12 @@ const padOp: Op = {
 };
 
 /** Zeros of `shape` with x's elements at start, start + step, ... of every axis: the adjoint of `slice`. */
-export function pad(x: Node, starts: readonly number[], shape: Shape, steps: readonly number[] = shape.map(() => 1)): Node {
+export function pad(
+  x: Node,
+  starts: readonly number[],
+  shape: Shape,
+  steps: readonly number[] = shape.map(() => 1),
+): Node {
   if (sameShape(shape, x.shape)) return x;
   return new Node(padOp, [x], { starts, steps } satisfies SliceAttributes, shape, x.dtype);
 }
@@ -170,7 +202,10 @@ const flipOp: Op = {
   reads: 'once',
   at: (node, index, read) => {
     const axes = node.attributes as readonly number[];
-    return read(0, index.map((e, i) => (axes.includes(i) ? sub(integer((node.shape[i] as number) - 1), e) : e)));
+    return read(
+      0,
+      index.map((e, i) => (axes.includes(i) ? sub(integer((node.shape[i] as number) - 1), e) : e)),
+    );
   },
   vjp: (node, gradient) => [flip(gradient, node.attributes as readonly number[])],
 };
@@ -193,8 +228,12 @@ const concatOp: Op = {
       const extent = operand.shape[axis] as number;
       if (extent > 0) {
         const own = sub(position, integer(start));
-        const clamped = node.inputs.length === 1 ? own : term('min', [term('max', [own, integer(0)]), integer(extent - 1)]);
-        const element = read(k, index.map((e, i) => (i === axis ? clamped : e)));
+        const clamped =
+          node.inputs.length === 1 ? own : term('min', [term('max', [own, integer(0)]), integer(extent - 1)]);
+        const element = read(
+          k,
+          index.map((e, i) => (i === axis ? clamped : e)),
+        );
         value = value === undefined ? element : select(lt(position, integer(start)), value, element);
       }
       start += extent;
@@ -217,14 +256,25 @@ export function concat(operands: readonly Node[], axis: number): Node {
   const [first] = operands;
   if (first === undefined) throw new ShapeError('concat: there is nothing to join', 'give at least one tensor');
   operands.forEach((operand, k) => {
-    const fits = operand.shape.length === first.shape.length && operand.shape.every((extent, i) => i === axis || extent === first.shape[i]);
+    const fits =
+      operand.shape.length === first.shape.length &&
+      operand.shape.every((extent, i) => i === axis || extent === first.shape[i]);
     if (!fits) {
-      throw new ShapeError(`concat: operand ${k} has shape ${printShape(operand.shape)}, operand 0 ${printShape(first.shape)}`, `sizes must agree on every axis but ${axis}`);
+      throw new ShapeError(
+        `concat: operand ${k} has shape ${printShape(operand.shape)}, operand 0 ${printShape(first.shape)}`,
+        `sizes must agree on every axis but ${axis}`,
+      );
     }
   });
   if (operands.length === 1) return first;
   const total = operands.reduce((sum, operand) => sum + (operand.shape[axis] as number), 0);
-  return new Node(concatOp, operands, axis, first.shape.map((extent, i) => (i === axis ? total : extent)), first.dtype);
+  return new Node(
+    concatOp,
+    operands,
+    axis,
+    first.shape.map((extent, i) => (i === axis ? total : extent)),
+    first.dtype,
+  );
 }
 
 interface UnfoldAttributes {
@@ -241,7 +291,10 @@ const unfoldOp: Op = {
   at: (node, index, read) => {
     const { axis, step, dilation } = node.attributes as UnfoldAttributes;
     const within = mul(index[index.length - 1] as Expr, integer(dilation));
-    return read(0, index.slice(0, -1).map((e, i) => (i === axis ? add(mul(e, integer(step)), within) : e)));
+    return read(
+      0,
+      index.slice(0, -1).map((e, i) => (i === axis ? add(mul(e, integer(step)), within) : e)),
+    );
   },
   vjp: (node, gradient) => {
     // Windows overlap: each position inside the window is a strided slice of x, and the slices' adjoints add up.
@@ -250,7 +303,11 @@ const unfoldOp: Op = {
     const rank = x.shape.length;
     const slices = Array.from({ length: size }, (_, k) => {
       const shape = [...node.shape.slice(0, -1), 1];
-      const own = slice(gradient, shape.map((__, i) => (i === rank ? k : 0)), shape);
+      const own = slice(
+        gradient,
+        shape.map((__, i) => (i === rank ? k : 0)),
+        shape,
+      );
       const starts = x.shape.map((__, i) => (i === axis ? k * dilation : 0));
       const steps = x.shape.map((__, i) => (i === axis ? step : 1));
       return reshape(pad(reshape(own, shape.slice(0, -1)), starts, x.shape, steps), [1, ...x.shape]);
@@ -264,10 +321,11 @@ export function unfold(x: Node, axis: number, size: number, step: number, dilati
   const extent = x.shape[axis] as number;
   const span = (size - 1) * dilation + 1;
   if (span > extent || size < 1 || step < 1 || dilation < 1) {
-    throw new ShapeError(`unfold: a window of ${size} with dilation ${dilation} and step ${step} does not fit axis ${axis} of ${printShape(x.shape)}`);
+    throw new ShapeError(
+      `unfold: a window of ${size} with dilation ${dilation} and step ${step} does not fit axis ${axis} of ${printShape(x.shape)}`,
+    );
   }
   const windows = Math.floor((extent - span) / step) + 1;
   const shape = [...x.shape.map((e, i) => (i === axis ? windows : e)), size];
   return new Node(unfoldOp, [x], { axis, size, step, dilation } satisfies UnfoldAttributes, shape, x.dtype);
 }
-

@@ -1,0 +1,198 @@
+/**
+ * The oracle: kernels as plain loops in JavaScript, floating elements kept and accumulated in 64 bits. It exists to
+ * be right and to be compared with, not to be fast.
+ */
+import type { Kernel, LoopKernel, Program, ReduceOp, ScatterKernel } from '../../compile/kernel.ts';
+import { type DType, dtypes, fromHalfBits, type TypedArray, toHalfBits } from '../../dtype.ts';
+import { DeviceError } from '../../errors.ts';
+import { evaluateScalar } from '../../expr/evaluate.ts';
+import type { Backend, Executable, Slot } from '../backend.ts';
+import { JavaScriptWriter } from '../javascript.ts';
+
+/** Every element is a double, whatever its dtype. */
+class ReferenceSlot implements Slot {
+  readonly bytes: number;
+  /** Grown to the number of elements that the slot holds at the moment. */
+  elements: Float64Array = new Float64Array(0);
+
+  constructor(bytes: number) {
+    this.bytes = bytes;
+  }
+
+  sized(length: number): Float64Array {
+    if (this.elements.length < length) {
+      const grown = new Float64Array(length);
+      grown.set(this.elements);
+      this.elements = grown;
+    }
+    return this.elements;
+  }
+}
+
+type Run = (buffers: readonly Float64Array[]) => void;
+
+interface ReferenceExecutable extends Executable {
+  readonly program: Program;
+  readonly runs: readonly Run[];
+}
+
+const folds: Readonly<Record<ReduceOp, { start: string; step: string }>> = {
+  sum: { start: '0', step: 'acc + value' },
+  prod: { start: '1', step: 'acc * value' },
+  max: { start: '-Infinity', step: 'value > acc || value !== value ? value : acc' },
+  min: { start: 'Infinity', step: 'value < acc || value !== value ? value : acc' },
+};
+
+/** The conversion that a store makes: f16 rounds, whole numbers wrap. */
+const stores: Readonly<Record<DType, (value: string) => string>> = {
+  f32: (value) => value,
+  f16: (value) => `half(${value})`,
+  i32: (value) => `(${value}) | 0`,
+  u32: (value) => `(${value}) >>> 0`,
+  u8: (value) => `(${value}) & 255`,
+  bool: (value) => `(${value}) ? 1 : 0`,
+};
+
+const roundToHalf = (value: number): number => fromHalfBits(toHalfBits(value));
+
+function compileLoop(kernel: LoopKernel): Run {
+  const { shape, reduce, inputs, outputs } = kernel;
+  const spellLeaf = (
+    e: { op: string; value: number; args: readonly unknown[] },
+    name: (part: never) => string,
+  ): string => {
+    if (e.op === 'axis') return `i${e.value}`;
+    if (e.op === 'accumulator') return 'acc';
+    return `in${e.value}[${name(e.args[0] as never)}]`;
+  };
+  const source: string[] = [];
+  inputs.forEach(({ buffer }, k) => {
+    source.push(`const in${k} = buffers[${buffer}];`);
+  });
+  outputs.forEach(({ buffer }, k) => {
+    source.push(`const out${k} = buffers[${buffer}];`);
+  });
+  source.push('let point = 0;');
+  shape.forEach((extent, i) => {
+    source.push(`for (let i${i} = 0; i${i} < ${extent}; i${i}++) {`);
+  });
+  if (reduce) {
+    const { start, step } = folds[reduce.op];
+    source.push(`let acc = ${start};`);
+    reduce.extent.forEach((extent, i) => {
+      const name = `i${shape.length + i}`;
+      source.push(`for (let ${name} = 0; ${name} < ${extent}; ${name}++) {`);
+    });
+    const writer = new JavaScriptWriter('r', spellLeaf as never);
+    const value = writer.write(reduce.body);
+    const wrap = reduce.body.type === 'i32' ? ' | 0' : reduce.body.type === 'u32' ? ' >>> 0' : '';
+    const exact = reduce.op === 'prod' && wrap !== '' ? 'Math.imul(acc, value)' : step;
+    source.push(...writer.lines, `const value = ${value};`, `acc = (${exact})${wrap};`);
+    source.push(...reduce.extent.map(() => '}'));
+  }
+  const writer = new JavaScriptWriter('v', spellLeaf as never);
+  const values = outputs.map((output) => writer.write(output.value));
+  source.push(...writer.lines);
+  outputs.forEach(({ dtype }, k) => {
+    source.push(`out${k}[point] = ${stores[dtype](values[k] as string)};`);
+  });
+  source.push('point++;', ...shape.map(() => '}'));
+  const body = `return (buffers) => {\n${source.join('\n')}\n};`;
+  return new Function('scalar', 'half', body)(evaluateScalar, roundToHalf) as Run;
+}
+
+function compileScatter(kernel: ScatterKernel): Run {
+  const { outer, count, inner, size, indexStrides, inputs, outputs } = kernel;
+  return (buffers) => {
+    const [source, indices] = inputs.map(({ buffer }) => buffers[buffer] as Float64Array) as [
+      Float64Array,
+      Float64Array,
+    ];
+    const output = buffers[outputs[0].buffer] as Float64Array;
+    output.fill(0, 0, outer * size * inner);
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < count; i++) {
+        for (let d = 0; d < inner; d++) {
+          const index = indices[o * indexStrides.outer + i * indexStrides.count + d * indexStrides.inner]!;
+          if (index < 0 || index >= size) continue;
+          output[(o * size + index) * inner + d]! += source[(o * count + i) * inner + d]!;
+        }
+      }
+    }
+  };
+}
+
+const compileKernel = (kernel: Kernel): Run => (kernel.kind === 'loop' ? compileLoop(kernel) : compileScatter(kernel));
+
+class ReferenceBackend implements Backend {
+  readonly name = 'reference';
+  readonly description = 'plain JavaScript in 64 bits';
+  readonly limits = {
+    buffersPerKernel: 64,
+    bufferBytes: 2 ** 31,
+    dtypes: new Set(Object.keys(dtypes) as DType[]),
+  };
+  private live = 0;
+  private peak = 0;
+
+  alloc(bytes: number): Slot {
+    if (bytes > this.limits.bufferBytes) {
+      throw new DeviceError(
+        `reference: ${bytes} bytes were asked for, and one buffer holds at most ${this.limits.bufferBytes}`,
+        'use smaller tensors',
+      );
+    }
+    this.live += bytes;
+    this.peak = Math.max(this.peak, this.live);
+    return new ReferenceSlot(bytes);
+  }
+
+  free(slot: Slot): void {
+    this.live -= slot.bytes;
+    (slot as ReferenceSlot).elements = new Float64Array(0);
+  }
+
+  write(slot: Slot, data: TypedArray, dtype: DType): void {
+    const elements = (slot as ReferenceSlot).sized(data.length);
+    if (dtype === 'f16' && data instanceof Uint16Array)
+      for (let i = 0; i < data.length; i++) elements[i] = fromHalfBits(data[i]!);
+    else elements.set(data);
+  }
+
+  async read(slot: Slot, length: number, dtype: DType): Promise<TypedArray> {
+    const elements = (slot as ReferenceSlot).sized(length).subarray(0, length);
+    if (dtype === 'f32') return elements.slice();
+    const result = dtypes[dtype].array(length);
+    if (dtype === 'f16') for (let i = 0; i < length; i++) result[i] = toHalfBits(elements[i]!);
+    else result.set(elements);
+    return result;
+  }
+
+  async compile(program: Program): Promise<Executable> {
+    const executable: ReferenceExecutable = {
+      program,
+      runs: program.kernels.map(compileKernel),
+      stats: { dispatches: program.kernels.length, passes: 1, submits: 1, pipelines: program.kernels.length },
+    };
+    return executable;
+  }
+
+  run(executable: Executable, slots: readonly Slot[]): void {
+    const { program, runs } = executable as ReferenceExecutable;
+    // Elements are counted as bytes at the least: every dtype then fits.
+    const buffers = slots.map((slot, i) =>
+      (slot as ReferenceSlot).sized((program.buffers[i] as { bytes: number }).bytes),
+    );
+    for (const run of runs) run(buffers);
+  }
+
+  memory(): { live: number; peak: number } {
+    return { live: this.live, peak: this.peak };
+  }
+
+  async close(): Promise<void> {}
+}
+
+export function createReferenceBackend(): Backend {
+  return new ReferenceBackend();
+}

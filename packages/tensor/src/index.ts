@@ -1,0 +1,18 @@
+/** The public API of the tensor engine. */
+export type { Backend, Executable, Limits, Slot } from './backends/backend.ts';
+export * from './creation.ts';
+export { type DType, dtypes, fromHalfBits, type ScalarType, type TypedArray, toHalfBits } from './dtype.ts';
+export * from './errors.ts';
+export { Device } from './runtime/device.ts';
+export {
+  automaticDevice,
+  type Choice,
+  type DeviceName,
+  type DeviceOptions,
+  defaultDevice,
+  openDevice,
+  setDefaultDevice,
+} from './runtime/devices.ts';
+export type { Shape } from './shape.ts';
+export type * from './shape-types.ts';
+export { gradients, realize, Tensor, type TensorLike } from './tensor.ts';

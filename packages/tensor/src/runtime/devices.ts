@@ -1,0 +1,85 @@
+/** The registry of devices: the only place that knows the backends, each loaded when it is first asked for. */
+import { DeviceError } from '../errors.ts';
+import { Device } from './device.ts';
+
+export type DeviceName = 'auto' | 'webgpu' | 'wasm' | 'reference';
+
+export interface DeviceOptions {
+  /** WebAssembly: how many threads; all that the machine offers if absent. */
+  readonly threads?: number;
+  /** WebAssembly: whether engine flags may be changed for speed (relaxed SIMD on Node 20); yes if absent. */
+  readonly engineFlags?: boolean;
+  /** WebGPU: whether an adapter that computes on the CPU will do; no if absent. */
+  readonly allowSoftware?: boolean;
+}
+
+const factories: Readonly<Record<Exclude<DeviceName, 'auto'>, (options: DeviceOptions) => Device>> = {
+  reference: () =>
+    new Device('reference', async () => (await import('../backends/reference/backend.ts')).createReferenceBackend()),
+  wasm: (options) =>
+    new Device('wasm', async () => {
+      const { createWasmBackend } = await import('../backends/wasm/backend.ts');
+      return createWasmBackend({
+        ...(options.threads === undefined ? {} : { threads: options.threads }),
+        ...(options.engineFlags === undefined ? {} : { engineFlags: options.engineFlags }),
+      });
+    }),
+  webgpu: (options) =>
+    new Device('webgpu', async () => {
+      const { createWebGPUBackend } = await import('../backends/webgpu/backend.ts');
+      return createWebGPUBackend({ allowSoftware: options.allowSoftware ?? false });
+    }),
+};
+
+/** What `auto` chose, and why. */
+export interface Choice {
+  readonly device: Device;
+  readonly reason: string;
+}
+
+let automatic: Promise<Choice> | undefined;
+let chosen: Device | undefined;
+
+/** WebGPU where there is a real adapter, else WebAssembly. The choice is made once for the process. */
+export function automaticDevice(): Promise<Choice> {
+  automatic ??= (async () => {
+    const gpu = factories.webgpu({});
+    try {
+      const backend = await gpu.backend();
+      return { device: gpu, reason: `WebGPU on ${backend.description}` };
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      const device = factories.wasm({});
+      return { device, reason: `WebAssembly, since ${error.message}` };
+    }
+  })();
+  return automatic;
+}
+
+/**
+ * A device by name. Each call with options opens another one; tensors of different devices do not mix.
+ * `auto` is WebGPU on a real adapter, else WebAssembly; `reference` computes in 64 bits and is slow.
+ */
+export async function openDevice(name: DeviceName = 'auto', options: DeviceOptions = {}): Promise<Device> {
+  if (name === 'auto') return (await automaticDevice()).device;
+  const factory = factories[name] as ((options: DeviceOptions) => Device) | undefined;
+  if (!factory) throw new DeviceError(`there is no device '${name}'`, 'choose auto, webgpu, wasm or reference');
+  const device = factory(options);
+  await device.backend();
+  return device;
+}
+
+/** Where tensors are made that name no device: what `setDefaultDevice` said, else `auto`. */
+export async function defaultDevice(): Promise<Device> {
+  return chosen ?? (await automaticDevice()).device;
+}
+
+/** Makes `device` the home of tensors that name none. */
+export function setDefaultDevice(device: Device): void {
+  chosen = device;
+}
+
+/** The device set with `setDefaultDevice`, if any: new tensors get it at once. */
+export function presetDevice(): Device | undefined {
+  return chosen;
+}

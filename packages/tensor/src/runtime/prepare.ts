@@ -1,0 +1,111 @@
+/** From graph to executable: describe, fuse, lower, plan, compile. */
+import type { Backend, Executable } from '../backends/backend.ts';
+import { fuse, resolve } from '../compile/fuse.ts';
+import { lower } from '../compile/lower.ts';
+import { type Plan, plan } from '../compile/plan.ts';
+import { type DType, dtypes } from '../dtype.ts';
+import { DTypeError } from '../errors.ts';
+import { type Expr, print } from '../expr/expr.ts';
+import { type Node, topological } from '../graph.ts';
+import { sizeOf } from '../shape.ts';
+
+/** A graph made ready to run. It holds no nodes, so that it can serve every graph of the same text. */
+export interface Prepared {
+  readonly executable: Executable;
+  readonly bytes: readonly number[];
+  readonly bindings: number;
+  /** For each binding, which leaf (in order of first visit) or which output it is. */
+  readonly sources: readonly ({ readonly leaf: number } | { readonly output: number })[];
+  /** For each output written over a donated leaf: the leaf. */
+  readonly inPlace: ReadonlyMap<number, number>;
+  readonly peakBytes: number;
+  readonly kernelNames: readonly string[];
+}
+
+/** A graph with its stored leaves in order of first visit. */
+export interface Described {
+  readonly text: string;
+  readonly leaves: readonly Node[];
+}
+
+const operandsOf = (node: Node): readonly Node[] => (node.storage !== undefined ? [] : node.inputs);
+
+/** The graph as text: equal texts mean equal programs, whatever the leaves hold. */
+export function describe(outputs: readonly Node[], donations: ReadonlyMap<Node, Node>): Described {
+  const order = topological(outputs, operandsOf);
+  const number = new Map<Node, number>();
+  const leaves: Node[] = [];
+  const lines: string[] = [];
+  for (const node of order) {
+    number.set(node, number.size);
+    const type = `${node.dtype}[${node.shape}]`;
+    if (node.storage !== undefined) {
+      leaves.push(node);
+      lines.push(`leaf ${type}`);
+    } else {
+      lines.push(
+        `${node.op.name} ${type} ${node.inputs.map((input) => number.get(input))} ${attributeText(node.attributes)}`,
+      );
+    }
+  }
+  const donated = [...donations].map(([result, old]) => `${number.get(result)}<${number.get(old) ?? '-'}`);
+  lines.push(`outputs ${outputs.map((output) => number.get(output))} ${donated}`);
+  return { text: lines.join('\n'), leaves };
+}
+
+function attributeText(attributes: unknown): string {
+  if (attributes === undefined) return '';
+  if (typeof attributes === 'number') return Object.is(attributes, -0) ? '-0' : String(attributes);
+  return JSON.stringify(attributes, (key, value: unknown) => {
+    if (key === 'expr') return print(value as Expr);
+    return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+  });
+}
+
+/** Compiles the graph of `outputs` for `backend`. */
+export async function prepare(
+  backend: Backend,
+  outputs: readonly Node[],
+  leaves: readonly Node[],
+  donations: ReadonlyMap<Node, Node>,
+): Promise<Prepared> {
+  const computed = outputs.filter((output) => sizeOf(output.shape) > 0);
+  checkDTypes(backend, [...leaves, ...outputs]);
+  const fusion = fuse(computed, { buffersPerKernel: backend.limits.buffersPerKernel });
+  const lowered = lower(fusion);
+  const read = new Set(lowered.nodes);
+  const used = leaves.filter((leaf) => read.has(leaf));
+  const resolved = new Map([...donations].map(([result, old]) => [resolve(result), old] as const));
+  const planned: Plan = plan(lowered, used, computed.map(resolve), resolved);
+  const leafNumber = new Map(leaves.map((leaf, i) => [leaf, i] as const));
+  const outputNumber = new Map<Node, number>();
+  outputs.forEach((output, i) => {
+    const target = resolve(output);
+    if (!outputNumber.has(target)) outputNumber.set(target, i);
+  });
+  return {
+    executable: await backend.compile(planned.program),
+    bytes: planned.program.buffers.map(({ bytes }) => bytes),
+    bindings: planned.program.bindings,
+    sources: planned.bindings.map((node) => {
+      const leaf = leafNumber.get(node);
+      return leaf !== undefined ? { leaf } : { output: outputNumber.get(node) as number };
+    }),
+    inPlace: new Map(
+      [...planned.inPlace].map(
+        ([result, old]) => [outputNumber.get(result) as number, leafNumber.get(old) as number] as const,
+      ),
+    ),
+    peakBytes: planned.peakBytes,
+    kernelNames: planned.program.kernels.map(({ name }) => name),
+  };
+}
+
+function checkDTypes(backend: Backend, nodes: readonly Node[]): void {
+  for (const { dtype, op } of nodes) {
+    if (!backend.limits.dtypes.has(dtype)) {
+      const known = [...backend.limits.dtypes].sort((a: DType, b: DType) => dtypes[a].rank - dtypes[b].rank).join(', ');
+      throw new DTypeError(`${op.name}: ${backend.name} cannot hold dtype ${dtype}`, `it holds ${known}; cast first`);
+    }
+  }
+}

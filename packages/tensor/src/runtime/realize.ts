@@ -1,0 +1,107 @@
+/** Computing nodes: the graph behind them is prepared (once for each structure), bound to memory and run. */
+import type { Backend, Slot } from '../backends/backend.ts';
+import { DeviceError } from '../errors.ts';
+import type { Node } from '../graph.ts';
+import { sizeOf } from '../shape.ts';
+import type { Device } from './device.ts';
+import { defaultDevice } from './devices.ts';
+import { describe, type Prepared, prepare } from './prepare.ts';
+import { Storage } from './storage.ts';
+
+/** Results that replace an old leaf, whose memory they take over. */
+export type Donations = ReadonlyMap<Node, Node>;
+
+export const replaced = 'replaced by assign()';
+
+/** Gives every node in `nodes` its elements. Nodes of several devices are computed device by device. */
+export async function realize(nodes: readonly Node[], donations: Donations = new Map()): Promise<void> {
+  const byDevice = new Map<Device, Node[]>();
+  for (const node of new Set(nodes)) {
+    const device = node.device ?? (await defaultDevice());
+    const list = byDevice.get(device);
+    if (list) list.push(node);
+    else byDevice.set(device, [node]);
+  }
+  for (const [device, list] of byDevice) {
+    await device.exclusively(async () => {
+      // Work queued before may have computed some of them.
+      const pending = list.filter((node) => node.storage === undefined);
+      if (pending.length > 0) await compute(device, pending, donations);
+    });
+  }
+}
+
+async function compute(device: Device, outputs: readonly Node[], donations: Donations): Promise<void> {
+  const backend = await device.backend();
+  const { text, leaves } = describe(outputs, donations);
+  const prepared = await device.program(text, () => prepare(backend, outputs, leaves, donations));
+  const storages = await execute(device, backend, prepared, outputs, leaves);
+  outputs.forEach((output, i) => {
+    output.storage = storages[i] as Storage;
+  });
+  const kept = new Set(prepared.inPlace.values());
+  for (const [, old] of donations) {
+    const position = leaves.indexOf(old);
+    if (!kept.has(position)) old.storage?.dispose(replaced);
+  }
+}
+
+/** Runs a prepared program on the storages of `leaves` and returns fresh storages for the outputs. */
+export async function execute(
+  device: Device,
+  backend: Backend,
+  prepared: Prepared,
+  outputs: readonly Node[],
+  leaves: readonly Node[],
+): Promise<Storage[]> {
+  const slots: Slot[] = [];
+  const leafSlot = (i: number): Slot => {
+    const { storage } = leaves[i] as Node;
+    if (!storage) throw new DeviceError('realize: a leaf has no elements');
+    return storage.on(backend);
+  };
+  const storages = new Map<number, Storage>();
+  const storageOf = (i: number, slot: Slot): void => {
+    const node = outputs[i] as Node;
+    const storage = new Storage(node.dtype, sizeOf(node.shape), node.op.name);
+    storage.adopt(backend, slot);
+    storages.set(i, storage);
+  };
+  for (const source of prepared.sources) {
+    if ('leaf' in source) slots.push(leafSlot(source.leaf));
+    else {
+      const slot = backend.alloc(prepared.bytes[slots.length] as number);
+      storageOf(source.output, slot);
+      slots.push(slot);
+    }
+  }
+  const workspace = prepared.bytes.slice(prepared.bindings).map((bytes) => device.borrow(backend, bytes));
+  slots.push(...workspace);
+  await backend.run(prepared.executable, slots);
+  workspace.forEach((slot) => {
+    device.giveBack(slot);
+  });
+  for (const [output, leaf] of prepared.inPlace) {
+    storageOf(output, ((leaves[leaf] as Node).storage as Storage).surrender(replaced));
+  }
+  return outputs.map(
+    (node, i) => storages.get(i) ?? twin(outputs, storages, i) ?? new Storage(node.dtype, 0, node.op.name),
+  );
+}
+
+/** Two outputs that resolve to one node share its storage. */
+function twin(outputs: readonly Node[], storages: ReadonlyMap<number, Storage>, i: number): Storage | undefined {
+  const node = outputs[i] as Node;
+  if (sizeOf(node.shape) === 0) return undefined;
+  for (const [j, storage] of storages) {
+    const other = outputs[j] as Node;
+    if (other === node || sameDefinition(other, node)) return storage;
+  }
+  throw new Error(`realize: no kernel computes ${node.op.name}`);
+}
+
+function sameDefinition(a: Node, b: Node): boolean {
+  const end = (node: Node): Node =>
+    node.op.kind === 'composite' && node.storage === undefined ? end(node.define()) : node;
+  return end(a) === end(b);
+}

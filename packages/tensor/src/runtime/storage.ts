@@ -1,0 +1,104 @@
+/** Where a tensor's elements are: on the host, in a slot of a device, or both; and whether they are still there. */
+import type { Backend, Slot } from '../backends/backend.ts';
+import { type DType, dtypes, type TypedArray } from '../dtype.ts';
+import { DisposedError } from '../errors.ts';
+
+/** Slots whose tensors were garbage collected without `dispose()` go back to their backend. */
+const collected = new FinalizationRegistry<{ backend: Backend; slot: Slot }>(({ backend, slot }) => backend.free(slot));
+
+export class Storage {
+  readonly dtype: DType;
+  readonly length: number;
+  /** The operation that made the elements, for messages. */
+  readonly origin: string;
+  /** The elements as given by the host; undefined once they exist on a device only. */
+  host: TypedArray | undefined;
+  private backend: Backend | undefined;
+  private slot: Slot | undefined;
+  private givenUp: string | undefined;
+
+  constructor(dtype: DType, length: number, origin: string, host?: TypedArray) {
+    this.dtype = dtype;
+    this.length = length;
+    this.origin = origin;
+    this.host = host;
+  }
+
+  get bytes(): number {
+    return Math.max(4, Math.ceil((this.length * dtypes[this.dtype].bytes) / 4) * 4);
+  }
+
+  get disposed(): boolean {
+    return this.givenUp !== undefined;
+  }
+
+  /** Takes over a slot that holds the elements. */
+  adopt(backend: Backend, slot: Slot): void {
+    this.backend = backend;
+    this.slot = slot;
+    this.host = undefined;
+    collected.register(this, { backend, slot }, this);
+  }
+
+  /** Hands the slot to another storage: this one is given up, for the reason stated. */
+  surrender(reason: string): Slot {
+    this.check();
+    const slot = this.slot as Slot;
+    this.forget(reason);
+    return slot;
+  }
+
+  /** The slot on `backend`, uploaded first where the elements are on the host. */
+  on(backend: Backend): Slot {
+    this.check();
+    if (this.slot === undefined) {
+      const slot = backend.alloc(this.bytes);
+      if (this.host) backend.write(slot, this.host, this.dtype);
+      const { host } = this;
+      this.adopt(backend, slot);
+      this.host = host;
+    }
+    return this.slot as Slot;
+  }
+
+  /** The elements as a host array of the caller's own. */
+  async read(): Promise<TypedArray> {
+    this.check();
+    if (this.host) return this.host.slice();
+    if (!this.backend || !this.slot) return dtypes[this.dtype].array(this.length);
+    return this.backend.read(this.slot, this.length, this.dtype);
+  }
+
+  /** Replaces the elements. */
+  write(data: TypedArray): void {
+    this.check();
+    if (this.backend && this.slot) {
+      this.backend.write(this.slot, data, this.dtype);
+      this.host = undefined;
+    } else this.host = data;
+  }
+
+  /** Gives the memory back; a later use throws DisposedError with `reason`. */
+  dispose(reason: string): void {
+    if (this.givenUp !== undefined) return;
+    const { backend, slot } = this;
+    this.forget(reason);
+    if (backend && slot) backend.free(slot);
+  }
+
+  private forget(reason: string): void {
+    collected.unregister(this);
+    this.givenUp = reason;
+    this.slot = undefined;
+    this.host = undefined;
+  }
+
+  private check(): void {
+    if (this.givenUp !== undefined) {
+      throw new DisposedError(
+        `the tensor made by ${this.origin} was ${this.givenUp}`,
+        'keep what you need with clone(), or read it before',
+      );
+    }
+  }
+}
