@@ -3,13 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HostTensor, type StateDict, serializeSafetensors } from '@actionclip/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { writeFileAtomically } from '../../../packages/actionclip/src/checkpoints/atomic-file.ts';
 import { blobSource, memorySource } from '../../../packages/actionclip/src/checkpoints/byte-source.ts';
 import { CheckpointError } from '../../../packages/actionclip/src/checkpoints/errors.ts';
-import {
-  readCheckpointFile,
-  writeFileAtomically,
-  writeSafetensorsFile,
-} from '../../../packages/actionclip/src/checkpoints/files.ts';
+import { readCheckpointFile, writeSafetensorsFile } from '../../../packages/actionclip/src/checkpoints/files.ts';
 import { convertStateDict, matchStateDict, readCheckpoint } from '../../../packages/actionclip/src/checkpoints/load.ts';
 
 const fixturePath = (path: string) => new URL(`../../../../shared/fixtures/model/${path}`, import.meta.url).pathname;

@@ -1,8 +1,7 @@
 /** Checkpoints on disk: reading by ranges, and writing that never leaves a half-written file behind. */
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { open } from 'node:fs/promises';
 import { type HostTensor, serializeSafetensors } from '@actionclip/tensor';
+import { writeFileAtomically } from './atomic-file.ts';
 import type { ByteSource } from './byte-source.ts';
 import { CheckpointError } from './errors.ts';
 import { type Checkpoint, readCheckpoint } from './load.ts';
@@ -41,30 +40,6 @@ export async function withFile<Result>(path: string, use: (bytes: ByteSource) =>
   }
 }
 
-/**
- * Writes a file so that the path holds either what it held before or all of the new content: a temporary name in
- * the same folder, flushed to the disk, then renamed. Folders on the way are made.
- */
-export async function writeFileAtomically(path: string, content: Uint8Array | string): Promise<void> {
-  const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`);
-  try {
-    const file = await open(temporary, 'wx');
-    try {
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  await syncFolder(folder);
-}
-
 /** Writes tensors as a safetensors file, atomically. */
 export async function writeSafetensorsFile(
   path: string,
@@ -72,17 +47,6 @@ export async function writeSafetensorsFile(
   metadata?: ReadonlyMap<string, string>,
 ): Promise<void> {
   await writeFileAtomically(path, serializeSafetensors(tensors, metadata));
-}
-
-/** Makes a rename survive a power cut. Windows cannot open folders; there the rename alone has to do. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 const SYSTEM_REASONS: Readonly<Record<string, string>> = {
