@@ -1,8 +1,13 @@
 /** The public API of the tensor engine. */
+
+export * from './autograd/functions.ts';
 export type { Backend, Executable, Limits, Slot } from './backends/backend.ts';
 export * from './creation.ts';
+export { defineOp, type OpDefinition } from './define-op.ts';
 export { type DType, dtypes, fromHalfBits, type ScalarType, type TypedArray, toHalfBits } from './dtype.ts';
 export * from './errors.ts';
+export * from './random.ts';
+export { type Captured, compile, type StepStats } from './runtime/capture.ts';
 export { Device } from './runtime/device.ts';
 export {
   automaticDevice,
@@ -13,6 +18,7 @@ export {
   openDevice,
   setDefaultDevice,
 } from './runtime/devices.ts';
+export { live } from './runtime/live.ts';
 export type { Shape } from './shape.ts';
 export type * from './shape-types.ts';
 export { gradients, realize, Tensor, type TensorLike } from './tensor.ts';

@@ -48,6 +48,11 @@ export function topk(x: Node, k: number, axis: number, largest: boolean): Sorted
   return { values: gather(x, indices, axis), indices };
 }
 
+/** The order of the elements along the last axis, i32. */
+export function argsortLast(x: Node): Node {
+  return argsort(x, x.shape.length - 1, false);
+}
+
 function argsort(x: Node, axis: number, descending: boolean): Node {
   const { moved, back } = toEnd(x, axis);
   const rank = moved.shape.length;

@@ -1,0 +1,165 @@
+/** Captured functions: traced once into one program, replayed with other arguments. */
+import { CaptureError, DeviceError, printShape } from '../errors.ts';
+import { Node, type Op, topological } from '../graph.ts';
+import { sameShape, sizeOf } from '../shape.ts';
+import { realize, Tensor } from '../tensor.ts';
+import type { Device } from './device.ts';
+import { defaultDevice, presetDevice } from './devices.ts';
+import { elementsOf, liveSource } from './live.ts';
+import { describe, type Prepared, prepare } from './prepare.ts';
+import { execute } from './realize.ts';
+import { Storage } from './storage.ts';
+import { traced } from './trace.ts';
+
+/** What a captured function takes and gives: one tensor, or a list of them. */
+type Result = Tensor | readonly Tensor[] | undefined;
+
+export interface StepStats {
+  /** What one run does on the device. */
+  readonly dispatches: number;
+  readonly passes: number;
+  readonly submits: number;
+  readonly pipelines: number;
+  /** Bytes that the program binds and uses as workspace: what a run needs at its fullest. */
+  readonly peakBytes: number;
+  /** How often the function has been traced: more than once means that arguments changed shape. */
+  readonly traces: number;
+  readonly runs: number;
+  /** The backend that ran. */
+  readonly ran: string;
+  readonly kernels: readonly string[];
+}
+
+export interface Captured<A extends readonly Tensor[], R extends Result> {
+  (...args: A): Promise<R>;
+  stats(): StepStats;
+}
+
+interface Program {
+  readonly device: Device;
+  readonly prepared: Prepared;
+  readonly outputs: readonly Node[];
+  readonly leaves: readonly Node[];
+  readonly placeholders: readonly Node[];
+  readonly assigned: readonly { readonly tensor: Tensor; readonly node: Node; readonly old: Node }[];
+  readonly result: Result;
+}
+
+const argumentOp: Op = { name: 'argument', kind: 'leaf' };
+
+/**
+ * Traces `step` at the first call and replays the program afterwards; a call whose arguments have other shapes or
+ * dtypes traces again. The arguments, live values and tensors updated by `assign` are the only things that vary;
+ * numbers are constants of the trace. Inside, reading a tensor, Math.random and Date throw CaptureError.
+ */
+export function compile<A extends readonly Tensor[], R extends Result>(step: (...args: A) => R): Captured<A, R> {
+  const programs = new Map<string, Program>();
+  let latest: Program | undefined;
+  let runs = 0;
+
+  const captured = async (...args: A): Promise<R> => {
+    const signature = args.map(({ dtype, shape }) => `${dtype}${printShape(shape)}`).join();
+    await realize(args);
+    let program = programs.get(signature);
+    if (!program) {
+      program = await trace((placeholders) => step(...(placeholders as unknown as A)), args);
+      programs.set(signature, program);
+    }
+    latest = program;
+    runs++;
+    return (await replay(program, args)) as R;
+  };
+  const stats = (): StepStats => {
+    if (!latest) throw new CaptureError('stats: the function has not run yet', 'call it first');
+    const { prepared, device } = latest;
+    return {
+      ...prepared.executable.stats,
+      peakBytes: prepared.peakBytes,
+      traces: programs.size,
+      runs,
+      ran: device.name,
+      kernels: prepared.kernelNames,
+    };
+  };
+  return Object.assign(captured, { stats });
+}
+
+async function trace(step: (args: readonly Tensor[]) => Result, args: readonly Tensor[]): Promise<Program> {
+  const placeholders = args.map(({ node }) => {
+    const placeholder = new Node(argumentOp, [], undefined, node.shape, node.dtype, node.device ?? presetDevice());
+    placeholder.storage = new Storage(node.dtype, sizeOf(node.shape), 'argument');
+    return placeholder;
+  });
+  const { result, trace: record } = traced(() => step(placeholders.map((node) => new Tensor(node))));
+  const assigned = [...record.assigned].map((tensor) => {
+    const old = tensor.replaces();
+    if (!old?.storage)
+      throw new CaptureError(
+        'assign: a tensor without a stored value was updated in a captured function',
+        'realize() it before the first call',
+      );
+    return { tensor, node: tensor.node, old };
+  });
+  // The tensors keep their old values until the program has run.
+  for (const { tensor, old } of assigned) tensor.commit(old);
+  const results = result === undefined ? [] : result instanceof Tensor ? [result] : [...result];
+  const outputs = [...new Set([...results.map(({ node }) => node), ...assigned.map(({ node }) => node)])].filter(
+    (node) => node.storage === undefined,
+  );
+  const device = outputs.find((node) => node.device)?.device ?? (await defaultDevice());
+  const backend = await device.backend();
+  const donations = new Map(assigned.map(({ node, old }) => [node, old] as const));
+  checkAlive(outputs);
+  const { leaves } = describe(outputs, donations);
+  const prepared = await device.exclusively(() => prepare(backend, outputs, leaves, donations));
+  return { device, prepared, outputs, leaves, placeholders, assigned, result };
+}
+
+/** Throws CaptureError when the function uses a tensor whose memory was given up. */
+function checkAlive(outputs: readonly Node[]): void {
+  for (const node of topological(outputs, ({ inputs }) => inputs)) {
+    if (node.storage?.disposed)
+      throw new CaptureError(
+        `compile: the function uses a tensor made by ${node.op.name} that was given up`,
+        'keep it alive',
+      );
+  }
+}
+
+async function replay(program: Program, args: readonly Tensor[]): Promise<Result> {
+  const { device, prepared, outputs, leaves, placeholders, assigned } = program;
+  const backend = await device.backend();
+  return device.exclusively(async () => {
+    const current = new Map<Node, Node>();
+    placeholders.forEach((placeholder, i) => {
+      const { node } = args[i] as Tensor;
+      if (!sameShape(node.shape, placeholder.shape)) throw new DeviceError('compile: an argument changed its shape');
+      current.set(placeholder, node);
+    });
+    for (const { tensor, old } of assigned) current.set(old, tensor.node);
+    for (const leaf of leaves) {
+      const source = liveSource(leaf);
+      if (source) leaf.storage?.write(elementsOf(source, leaf.shape, leaf.dtype));
+    }
+    const bound = leaves.map((leaf) => current.get(leaf) ?? leaf);
+    const storages = await execute(device, backend, prepared, outputs, bound);
+    const values = new Map(outputs.map((node, i) => [node, storages[i] as Storage] as const));
+    const fresh = (node: Node): Node => {
+      const storage = values.get(node);
+      if (!storage) return current.get(node) ?? node;
+      const stored = new Node({ ...argumentOp, name: node.op.name }, [], undefined, node.shape, node.dtype, device);
+      stored.storage = storage;
+      return stored;
+    };
+    for (const { tensor, node } of assigned) {
+      const previous = tensor.node.storage;
+      tensor.commit(fresh(node));
+      if (previous && previous !== tensor.node.storage && !previous.disposed) previous.dispose('replaced by assign()');
+    }
+    const { result } = program;
+    if (result === undefined) return undefined;
+    return result instanceof Tensor
+      ? new Tensor(fresh(result.node))
+      : result.map(({ node }) => new Tensor(fresh(node)));
+  });
+}
