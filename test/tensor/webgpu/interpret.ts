@@ -1,0 +1,196 @@
+// What programs mean, by `evaluateScalar` alone; and the same programs run on a backend.
+
+import { expect } from 'vitest';
+import type { Backend } from '../../../packages/tensor/src/backends/backend.ts';
+import type {
+  Kernel,
+  LoopKernel,
+  Program,
+  ReduceOp,
+  ScatterKernel,
+} from '../../../packages/tensor/src/compile/kernel.ts';
+import { type DType, dtypes, fromHalfBits, toHalfBits } from '../../../packages/tensor/src/dtype.ts';
+import { evaluateScalar } from '../../../packages/tensor/src/expr/evaluate.ts';
+import type { Expr, ScalarOp } from '../../../packages/tensor/src/expr/expr.ts';
+
+/** A kernel with the contents of its buffers: every buffer is bound by the caller. */
+export interface Case {
+  readonly name: string;
+  readonly kernels: readonly Kernel[];
+  readonly buffers: readonly { readonly dtype: DType; readonly values: readonly number[] }[];
+  /** Largest relative error of f32 results; exact where absent. */
+  readonly tolerance?: number;
+  /** Results smaller than this may err as much as this one: 1 where absent. */
+  readonly scale?: number;
+}
+
+/** A value as it is after it was stored as `dtype`. */
+export const stored: Readonly<Record<DType, (x: number) => number>> = {
+  f32: Math.fround,
+  f16: (x) => fromHalfBits(toHalfBits(Math.fround(x))),
+  i32: (x) => x | 0,
+  u32: (x) => x >>> 0,
+  bool: (x) => (x ? 1 : 0),
+  u8: (x) => x & 255,
+};
+
+const joins: Readonly<Record<ReduceOp, ScalarOp>> = { sum: 'add', prod: 'mul', max: 'max', min: 'min' };
+
+function coordinates(index: number, extents: readonly number[]): number[] {
+  const result = new Array<number>(extents.length).fill(0);
+  for (let k = extents.length - 1, rest = index; k >= 0; k--) {
+    const extent = extents[k] as number;
+    result[k] = rest % extent;
+    rest = Math.floor(rest / extent);
+  }
+  return result;
+}
+
+const count = (extents: readonly number[]): number => extents.reduce((a, b) => a * b, 1);
+
+function interpretLoop(kernel: LoopKernel, buffers: number[][]): void {
+  const evaluate = (e: Expr, axes: readonly number[], folded: number): number => {
+    const known = new Map<Expr, number>();
+    const visit = (part: Expr): number => {
+      const done = known.get(part);
+      if (done !== undefined) return done;
+      let value: number;
+      if (part.op === 'constant') value = part.value;
+      else if (part.op === 'axis') value = axes[part.value] as number;
+      else if (part.op === 'accumulator') value = folded;
+      else if (part.op === 'load') {
+        const buffer = buffers[kernel.inputs[part.value]?.buffer ?? -1] as number[];
+        value = buffer[visit(part.args[0] as Expr)] as number;
+        if (value === undefined) throw new Error(`${kernel.name}: a load is out of bounds`);
+      } else {
+        const from = part.op === 'select' ? part.type : (part.args[0]?.type ?? part.type);
+        value = evaluateScalar(part.op, part.type, from, part.args.map(visit));
+      }
+      known.set(part, value);
+      return value;
+    };
+    return visit(e);
+  };
+  const results = kernel.outputs.map(() => [] as number[]);
+  for (let index = 0; index < count(kernel.shape); index++) {
+    const axes = coordinates(index, kernel.shape);
+    let folded = 0;
+    const { reduce } = kernel;
+    if (reduce) {
+      const type = reduce.body.type;
+      for (let step = 0; step < count(reduce.extent); step++) {
+        const value = evaluate(reduce.body, [...axes, ...coordinates(step, reduce.extent)], 0);
+        folded = step === 0 ? value : evaluateScalar(joins[reduce.op], type, type, [folded, value]);
+      }
+    }
+    kernel.outputs.forEach(({ value, dtype }, i) => {
+      results[i]?.push(stored[dtype](evaluate(value, axes, folded)));
+    });
+  }
+  kernel.outputs.forEach(({ buffer }, i) => {
+    buffers[buffer] = results[i] as number[];
+  });
+}
+
+function interpretScatter(kernel: ScatterKernel, buffers: number[][]): void {
+  const { outer, inner, size, indexStrides: strides } = kernel;
+  const [source, indices] = kernel.inputs.map(({ buffer }) => buffers[buffer] as number[]) as [number[], number[]];
+  const result = new Array<number>(outer * size * inner).fill(0);
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < kernel.count; i++) {
+      for (let d = 0; d < inner; d++) {
+        const at = indices[o * strides.outer + i * strides.count + d * strides.inner] as number;
+        if (at < 0 || at >= size) continue;
+        const place = (o * size + at) * inner + d;
+        result[place] = Math.fround((result[place] as number) + (source[(o * kernel.count + i) * inner + d] as number));
+      }
+    }
+  }
+  buffers[kernel.outputs[0].buffer] = result;
+}
+
+/** The contents of all buffers after the kernels have run in order. */
+export function interpret({ kernels, buffers }: Case): number[][] {
+  const contents = buffers.map(({ values }) => [...values]);
+  for (const kernel of kernels) {
+    if (kernel.kind === 'loop') interpretLoop(kernel, contents);
+    else interpretScatter(kernel, contents);
+  }
+  return contents;
+}
+
+export function programOf({ kernels, buffers }: Pick<Case, 'kernels' | 'buffers'>): Program {
+  const sizes = buffers.map(({ dtype, values }) => ({ bytes: dtypes[dtype].bytes * values.length }));
+  return { buffers: sizes, bindings: sizes.length, kernels };
+}
+
+export function toArray(values: readonly number[], dtype: DType): ReturnType<(typeof dtypes)[DType]['array']> {
+  const array = dtypes[dtype].array(values.length);
+  array.set(dtype === 'f16' ? values.map(toHalfBits) : values);
+  return array;
+}
+
+/** The contents of all buffers after the backend has run the program once. */
+export async function runOn(backend: Backend, example: Case): Promise<number[][]> {
+  const executable = await backend.compile(programOf(example));
+  const slots = example.buffers.map(({ dtype, values }) => {
+    const slot = backend.alloc(dtypes[dtype].bytes * values.length);
+    backend.write(slot, toArray(values, dtype), dtype);
+    return slot;
+  });
+  await backend.run(executable, slots);
+  const contents: number[][] = [];
+  for (const [i, { dtype, values }] of example.buffers.entries()) {
+    const read = await backend.read(slots[i] as (typeof slots)[number], values.length, dtype);
+    contents.push(Array.from(read, (x) => (dtype === 'f16' ? fromHalfBits(x) : x)));
+  }
+  for (const slot of slots) backend.free(slot);
+  return contents;
+}
+
+/** Whether two results agree: NaN with NaN, infinities by sign, others within the tolerance. */
+export function agree(actual: number, expected: number, tolerance: number, scale = 1): boolean {
+  if (actual === expected || (Number.isNaN(actual) && Number.isNaN(expected))) return true;
+  return Math.abs(actual - expected) <= tolerance * Math.max(scale, Math.abs(expected));
+}
+
+/** Asserts that the backend leaves in every buffer what the kernels mean. */
+export async function expectMeaning(backend: Backend, example: Case): Promise<void> {
+  const expected = interpret(example);
+  const actual = await runOn(backend, example);
+  const halfStep = 2 ** -10;
+  const wrong: string[] = [];
+  expected.forEach((values, b) => {
+    const dtype = example.buffers[b]?.dtype as DType;
+    // A half may round to its other neighbour when the f32 before it has an error.
+    const tolerance =
+      dtype === 'f16' && example.tolerance ? halfStep : dtypes[dtype].floating ? (example.tolerance ?? 0) : 0;
+    values.forEach((value, i) => {
+      const got = actual[b]?.[i] as number;
+      if (!agree(got, value, tolerance, example.scale)) wrong.push(`buffer ${b}[${i}]: ${got} instead of ${value}`);
+    });
+  });
+  expect(wrong.slice(0, 10), example.name).toEqual([]);
+}
+
+/** A reproducible source of numbers in [0, 1). */
+export function randomSource(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) / 2 ** 24;
+  };
+}
+
+export function randomValues(length: number, dtype: DType, seed: number): number[] {
+  const random = randomSource(seed);
+  const scale: Record<DType, (x: number) => number> = {
+    f32: (x) => 4 * x - 2,
+    f16: (x) => 4 * x - 2,
+    i32: (x) => Math.floor(200 * x) - 100,
+    u32: (x) => Math.floor(200 * x),
+    bool: (x) => (x < 0.5 ? 1 : 0),
+    u8: (x) => Math.floor(256 * x),
+  };
+  return Array.from({ length }, () => stored[dtype](scale[dtype](random())));
+}
