@@ -7,7 +7,7 @@ import type { ClipPipeline } from './augment/clip.ts';
 import { evaluationPipeline, type TrainingPipelineOptions, trainingPipeline } from './augment/pipelines.ts';
 import { DataError } from './errors.ts';
 import { FrameCache } from './frame-cache.ts';
-import type { FrameSource } from './frame-source.ts';
+import type { FrameChoice, FrameSource } from './frame-source.ts';
 import type { Image } from './image/image.ts';
 import type { ClipEntry } from './lists.ts';
 import { type FrameSourceOptions, openFrameSource } from './open-source.ts';
@@ -68,24 +68,35 @@ export class ClipDataset {
     const entry = this.description.entries[index];
     if (entry === undefined) throw new DataError(`there is no clip ${index}`, `expected 0 to ${this.length - 1}`);
     const random = this.#random.fork('clip', epoch, index);
+    const choose = (frameCount: number): number[] =>
+      sampleFrames(frameCount, this.description.sampling, random.fork('frames')).map((number) => number - 1);
     const opened = once(() => openFrameSource(entry.path, this.description.source));
     try {
-      const frameCount = await this.#frameCount(index, entry, opened.get);
-      const numbers = sampleFrames(frameCount, this.description.sampling, random.fork('frames'));
-      const indices = numbers.map((number) => number - 1);
-      const clip = await this.#frames(index, indices, frameCount, opened.get);
+      const clip = await this.#chosenFrames(index, entry, choose, opened.get);
       return { frames: this.#pipeline(clip, random.fork('pipeline')), label: entry.label };
     } finally {
       await opened.close();
     }
   }
 
-  async #frameCount(index: number, entry: ClipEntry, open: () => Promise<FrameSource>): Promise<number> {
+  /** The frames that `choose` names. How many there are is taken from the list, or learnt once and kept. */
+  async #chosenFrames(
+    index: number,
+    entry: ClipEntry,
+    choose: FrameChoice,
+    open: () => Promise<FrameSource>,
+  ): Promise<Image[]> {
     const known = entry.frames ?? this.#frameCounts.get(index);
-    if (known !== undefined) return known;
-    const count = await (await open()).frameCount();
-    this.#frameCounts.set(index, count);
-    return count;
+    if (known !== undefined) return this.#frames(index, choose(known), known, open);
+    const source = await open();
+    if (this.#cache.mayGrow(index)) {
+      const frameCount = await source.frameCount();
+      this.#frameCounts.set(index, frameCount);
+      return this.#frames(index, choose(frameCount), frameCount, open);
+    }
+    const { frameCount, images } = await source.readChosen(choose);
+    this.#frameCounts.set(index, frameCount);
+    return images;
   }
 
   /** Frames from the cache where it has them. A sequential source is cached whole or not at all, as it is decoded whole. */

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { codeOf, DataError, messageOf } from './errors.ts';
-import type { FrameSource } from './frame-source.ts';
+import { countThenRead, type FrameSource } from './frame-source.ts';
 import type { Image } from './image/image.ts';
 
 export interface FrameFolderOptions {
@@ -58,7 +58,7 @@ export function frameFileName(template: ImageTemplate, number: number): string {
 export function openFrameFolder(folder: string, options: FrameFolderOptions = {}): FrameSource {
   const template = parseImageTemplate(options.imageTemplate ?? defaultImageTemplate);
   const bias = options.indexBias ?? 1;
-  return {
+  const source: FrameSource = {
     access: 'random',
     frameCount: () => countFrames(folder, template, bias),
     read: async (indices) => {
@@ -69,8 +69,10 @@ export function openFrameFolder(folder: string, options: FrameFolderOptions = {}
       }
       return indices.flatMap((index) => images.get(index) ?? []);
     },
+    readChosen: (choose) => countThenRead(source, choose),
     close: async () => {},
   };
+  return source;
 }
 
 /** Counts the files from the first number up to the first that is missing. */

@@ -14,8 +14,29 @@ export interface FrameSource {
    * @throws DataError that names the file if a frame is missing or damaged
    */
   read(indices: readonly number[]): Promise<Image[]>;
+  /**
+   * Frames chosen by the number of frames there are: `choose(frameCount)` gives indices as `read` takes them. It may be
+   * called more than once and must give the same indices for the same number. A video is decoded once for both.
+   */
+  readChosen(choose: FrameChoice): Promise<ChosenFrames>;
   /** Releases what the source holds. Nothing may be read afterwards. */
   close(): Promise<void>;
+}
+
+export type FrameChoice = (frameCount: number) => readonly number[];
+
+export interface ChosenFrames {
+  readonly frameCount: number;
+  readonly images: Image[];
+}
+
+/** Counts first and reads then: for sources where counting is cheap or there is no other way. */
+export async function countThenRead(
+  source: Pick<FrameSource, 'frameCount' | 'read'>,
+  choose: FrameChoice,
+): Promise<ChosenFrames> {
+  const frameCount = await source.frameCount();
+  return { frameCount, images: await source.read(choose(frameCount)) };
 }
 
 /** What to do about a video that the decoder complains of: `error`, or `tolerate` and take the frames that come out. */

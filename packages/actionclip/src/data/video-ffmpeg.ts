@@ -5,7 +5,7 @@
 
 import { spawn } from 'node:child_process';
 import { codeOf, DataError, messageOf } from './errors.ts';
-import type { DamageHandling, FrameSource } from './frame-source.ts';
+import { countThenRead, type DamageHandling, type FrameSource } from './frame-source.ts';
 import type { Image } from './image/image.ts';
 import { type Orientation, orientationOf, upright } from './orientation.ts';
 import {
@@ -69,15 +69,17 @@ export function openVideoWithFfmpeg(
     stream ??= probe(file, programs);
     return stream;
   };
-  return {
+  const source: FrameSource = {
     access: 'sequential',
     frameCount: () => {
       count ??= probed().then((video) => countFrames(file, video, damage, programs));
       return count;
     },
     read: async (indices) => (indices.length === 0 ? [] : readFrames(file, await probed(), damage, programs, indices)),
+    readChosen: (choose) => countThenRead(source, choose),
     close: async () => {},
   };
+  return source;
 }
 
 interface VideoStream {

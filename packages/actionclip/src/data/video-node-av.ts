@@ -6,7 +6,7 @@
 import type * as Constants from 'node-av/constants';
 import type * as Library from 'node-av/lib';
 import { codeOf, DataError, messageOf } from './errors.ts';
-import type { DamageHandling, FrameSource } from './frame-source.ts';
+import { countThenRead, type DamageHandling, type FrameSource } from './frame-source.ts';
 import type { Image } from './image/image.ts';
 import { type Orientation, orientationOf, upright } from './orientation.ts';
 import { colourSpaceOf, planesToRgb, planPixels } from './video-colour.ts';
@@ -42,27 +42,49 @@ async function importNodeAv(): Promise<NodeAvResult> {
 /** Opens a video file. Nothing is read before it is asked for. */
 export function openVideoWithNodeAv(nodeAv: NodeAv, file: string, damage: DamageHandling = 'error'): FrameSource {
   let count: number | undefined;
-  return {
+  const learn = (decoding: Decoding): number => {
+    complainOfDamage(decoding, file, damage);
+    if (decoding.frames === 0) {
+      throw new DataError(`${file}: no frame can be decoded`, 'the video is damaged or empty; replace it');
+    }
+    count = decoding.frames;
+    return count;
+  };
+  const source: FrameSource = {
     access: 'sequential',
-    frameCount: async () => {
-      if (count === undefined) {
-        const decoding = decode(nodeAv, file, () => 'next');
-        complainOfDamage(decoding, file, damage);
-        count = decoding.frames;
-      }
-      if (count === 0)
-        throw new DataError(`${file}: no frame can be decoded`, 'the video is damaged or empty; replace it');
-      return count;
+    frameCount: async () => count ?? learn(decode(nodeAv, file, () => 'next')),
+    read: async (indices) => {
+      if (indices.length === 0) return [];
+      const last = Math.max(...indices);
+      const { decoding, images } = collect(nodeAv, file, damage, indices, last);
+      complainOfDamage(decoding, file, damage, last);
+      return inOrder(images, indices, decoding.frames, file);
     },
-    read: async (indices) => readFrames(nodeAv, file, damage, indices),
+    readChosen: async (choose) => {
+      // Frames are chosen by what the container says and kept in the pass that counts; rarely is it wrong, and then
+      // a second pass is made.
+      const expected = count ?? expectedFrames(nodeAv, file);
+      if (expected === 0) return countThenRead(source, choose);
+      const indices = choose(expected);
+      const { decoding, images } = collect(nodeAv, file, damage, indices);
+      const frameCount = learn(decoding);
+      if (frameCount !== expected) return countThenRead(source, choose);
+      return { frameCount, images: inOrder(images, indices, frameCount, file) };
+    },
     close: async () => {},
   };
+  return source;
 }
 
-function readFrames(nodeAv: NodeAv, file: string, damage: DamageHandling, indices: readonly number[]): Image[] {
-  if (indices.length === 0) return [];
+/** Decodes up to frame `last`, or to the end, and converts the frames at `indices`. */
+function collect(
+  nodeAv: NodeAv,
+  file: string,
+  damage: DamageHandling,
+  indices: readonly number[],
+  last?: number,
+): { decoding: Decoding; images: Map<number, Image> } {
   const wanted = new Set(indices);
-  const last = Math.max(...indices);
   const images = new Map<number, Image>();
   const decoding = decode(nodeAv, file, (frame, index, convert) => {
     if (wanted.has(index)) {
@@ -73,16 +95,17 @@ function readFrames(nodeAv: NodeAv, file: string, damage: DamageHandling, indice
     }
     return index === last ? 'stop' : 'next';
   });
-  complainOfDamage(decoding, file, damage, last);
+  return { decoding, images };
+}
+
+function inOrder(images: Map<number, Image>, indices: readonly number[], frames: number, file: string): Image[] {
   return indices.map((index) => {
     const image = images.get(index);
-    if (image === undefined) {
-      throw new DataError(
-        `${file}: frame ${index + 1} was asked for, but only ${decoding.frames} can be decoded`,
-        'the video is cut off, or the list gives too many frames for it',
-      );
-    }
-    return image;
+    if (image !== undefined) return image;
+    throw new DataError(
+      `${file}: frame ${index + 1} was asked for, but only ${frames} can be decoded`,
+      'the video is cut off, or the list gives too many frames for it',
+    );
   });
 }
 
@@ -105,27 +128,59 @@ function complainOfDamage(decoding: Decoding, file: string, handling: DamageHand
 type Convert = (frame: Library.Frame) => Image;
 type Visit = (frame: Library.Frame, index: number, convert: Convert) => 'next' | 'stop';
 
-/** Decodes the first video stream from its start and shows every frame to `visit` until that says stop. */
-function decode({ library, constants }: NodeAv, file: string, visit: Visit): Decoding {
+interface OpenedStream {
+  readonly container: Library.FormatContext;
+  readonly stream: Library.Stream;
+}
+
+/** Opens the container and its first video stream that is no cover picture. What is to be freed is put into `release`. */
+function openStream({ library, constants }: NodeAv, file: string, release: (() => void)[]): OpenedStream {
   const container = new library.FormatContext();
+  checkCode(library, container.openInputSync(file), `${file}: the video cannot be opened`);
+  release.push(() => container.closeInputSync());
+  checkCode(library, container.findStreamInfoSync(), `${file}: the streams of the video cannot be read`);
+  const stream = container.streams.find(
+    (candidate) =>
+      candidate.codecpar.codecType === constants.AVMEDIA_TYPE_VIDEO &&
+      (candidate.disposition & constants.AV_DISPOSITION_ATTACHED_PIC) === 0,
+  );
+  if (stream === undefined) throw new DataError(`${file}: there is no video stream in it`, 'expected a video file');
+  for (const other of container.streams) if (other.index !== stream.index) other.discard = constants.AVDISCARD_ALL;
+  return { container, stream };
+}
+
+function checkCode(library: typeof Library, code: number, problem: string): void {
+  if (code >= 0) return;
+  const reason = new library.FFmpegError(code).message;
+  throw new DataError(`${problem} (${reason})`, 'expected a video file that is complete');
+}
+
+/** The number of frames that the container gives, or else its packets: mostly, but not always, the frames that decode. */
+function expectedFrames(nodeAv: NodeAv, file: string): number {
   const release: (() => void)[] = [];
   try {
-    const check = (code: number, doing: string): void => {
-      if (code >= 0) return;
-      const reason = new library.FFmpegError(code).message;
-      throw new DataError(`${file}: ${doing} (${reason})`, 'expected a video file that is complete');
-    };
-    check(container.openInputSync(file), 'the video cannot be opened');
-    release.push(() => container.closeInputSync());
-    check(container.findStreamInfoSync(), 'the streams of the video cannot be read');
+    const { container, stream } = openStream(nodeAv, file, release);
+    if (stream.nbFrames > 0n) return Number(stream.nbFrames);
+    const packet = new nodeAv.library.Packet();
+    packet.alloc();
+    release.push(() => packet.free());
+    let packets = 0;
+    while (container.readFrameSync(packet) >= 0) {
+      if (packet.streamIndex === stream.index) packets += 1;
+      packet.unref();
+    }
+    return packets;
+  } finally {
+    for (const free of release.reverse()) free();
+  }
+}
 
-    const stream = container.streams.find(
-      (candidate) =>
-        candidate.codecpar.codecType === constants.AVMEDIA_TYPE_VIDEO &&
-        (candidate.disposition & constants.AV_DISPOSITION_ATTACHED_PIC) === 0,
-    );
-    if (stream === undefined) throw new DataError(`${file}: there is no video stream in it`, 'expected a video file');
-    for (const other of container.streams) if (other.index !== stream.index) other.discard = constants.AVDISCARD_ALL;
+/** Decodes the first video stream from its start and shows every frame to `visit` until that says stop. */
+function decode(nodeAv: NodeAv, file: string, visit: Visit): Decoding {
+  const { library, constants } = nodeAv;
+  const release: (() => void)[] = [];
+  try {
+    const { container, stream } = openStream(nodeAv, file, release);
     const decoder = library.Codec.findDecoder(stream.codecpar.codecId);
     if (decoder === null) {
       throw new DataError(
@@ -136,9 +191,9 @@ function decode({ library, constants }: NodeAv, file: string, visit: Visit): Dec
     const codec = new library.CodecContext();
     codec.allocContext3(decoder);
     release.push(() => codec.freeContext());
-    check(codec.parametersToContext(stream.codecpar), 'the parameters of the video stream are not usable');
+    checkCode(library, codec.parametersToContext(stream.codecpar), `${file}: its video stream is not usable`);
     codec.threadCount = 1; // the loader's threads are the parallelism
-    check(codec.open2Sync(decoder, null), `the decoder ${decoder.name} cannot be started`);
+    checkCode(library, codec.open2Sync(decoder, null), `${file}: the decoder ${decoder.name} cannot be started`);
 
     const packet = new library.Packet();
     packet.alloc();
@@ -146,7 +201,7 @@ function decode({ library, constants }: NodeAv, file: string, visit: Visit): Dec
     const frame = new library.Frame();
     frame.alloc();
     release.push(() => frame.free());
-    const converter = frameConverter({ library, constants }, displayOrientation(stream, constants, file), file);
+    const converter = frameConverter(nodeAv, displayOrientation(stream, constants, file), file);
     release.push(converter.free);
 
     let frames = 0;
