@@ -6,7 +6,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { writeFileAtomically } from '../../../packages/actionclip/src/checkpoints/atomic-file.ts';
 import { blobSource, memorySource } from '../../../packages/actionclip/src/checkpoints/byte-source.ts';
 import { CheckpointError } from '../../../packages/actionclip/src/checkpoints/errors.ts';
-import { readCheckpointFile, writeSafetensorsFile } from '../../../packages/actionclip/src/checkpoints/files.ts';
+import {
+  readCheckpointFile,
+  readSafetensorsFile,
+  writeSafetensorsFile,
+} from '../../../packages/actionclip/src/checkpoints/files.ts';
 import { convertStateDict, matchStateDict, readCheckpoint } from '../../../packages/actionclip/src/checkpoints/load.ts';
 
 const fixturePath = (path: string) => new URL(`../../../../shared/fixtures/model/${path}`, import.meta.url).pathname;
@@ -213,6 +217,15 @@ describe('checkpoint files', () => {
     expect(read.tensors.get('visual.conv1.weight')).toEqual(f32([2, 2]));
     expect(read.scalars.get('epoch')).toBe('3');
     expect(readdirSync(join(folder, 'runs/first'))).toEqual(['model.safetensors']);
+    expect([...(await readSafetensorsFile(path)).tensors.keys()]).toEqual(['visual.conv1.weight']);
+  });
+
+  it('of a run give the model and leave the state of the optimizer unread', async () => {
+    const path = join(folder, 'run.safetensors');
+    const names = ['model_state_dict.visual.conv1.weight', 'model_state_dict.fusion.w', 'optimizer_state_dict.m'];
+    await writeSafetensorsFile(path, new Map(names.map((name) => [name, f32([1])])));
+    expect([...(await readCheckpointFile(path)).tensors.keys()]).toEqual(['fusion.w', 'visual.conv1.weight']);
+    expect((await readSafetensorsFile(path)).tensors.size).toBe(3);
   });
 
   it('keep their content, and leave no other file, where writing the next one fails', async () => {

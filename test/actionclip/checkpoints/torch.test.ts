@@ -107,6 +107,20 @@ describe('an archive of torch.save', () => {
     );
   });
 
+  it('cannot change what the reader knows: attributes set on its names are refused', async () => {
+    const build = (target: Uint8Array) =>
+      Uint8Array.from([...target, ...dict({ shape: number(7), dtype: string('x') }), 0x62]);
+    const targets = [
+      global('torch._utils', '_rebuild_tensor_v2'),
+      global('torch', 'FloatStorage'),
+      tensor('FloatStorage', '0', { shape: [1], strides: [1] }),
+    ];
+    for (const target of targets)
+      await expect(open(await save(dict({ x: build(target) })))).rejects.toThrow(CheckpointError);
+    const torch = await open(await weight({ shape: [6], strides: [1] }));
+    expect(torch.tensors.get('weight')?.shape).toEqual([6]);
+  });
+
   it('finds the tensors of a whole pickled module under their parameter names', async () => {
     const parts = (parameters: Record<string, Uint8Array>, modules: Record<string, Uint8Array>) =>
       dict({ training: number(1), _parameters: dict(parameters), _buffers: dict({}), _modules: dict(modules) });

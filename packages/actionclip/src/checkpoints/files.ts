@@ -1,10 +1,11 @@
 /** Checkpoints on disk: reading by ranges, and writing that never leaves a half-written file behind. */
 import { open } from 'node:fs/promises';
-import { type HostTensor, serializeSafetensors } from '@actionclip/tensor';
+import { type HostTensor, type Safetensors, type StateDict, serializeSafetensors } from '@actionclip/tensor';
 import { writeFileAtomically } from './atomic-file.ts';
 import type { ByteSource } from './byte-source.ts';
 import { CheckpointError } from './errors.ts';
 import { type Checkpoint, readCheckpoint } from './load.ts';
+import { openSafetensors } from './safetensors-source.ts';
 
 /**
  * Reads a checkpoint file of any known layout: see `readCheckpoint`.
@@ -13,6 +14,9 @@ import { type Checkpoint, readCheckpoint } from './load.ts';
 export async function readCheckpointFile(path: string): Promise<Checkpoint> {
   return withFile(path, readCheckpoint);
 }
+
+/** The system takes no more than 2 GiB at once. */
+const LARGEST_READ = 2 ** 30;
 
 /** Opens a file for random access while `use` runs. */
 export async function withFile<Result>(path: string, use: (bytes: ByteSource) => Promise<Result>): Promise<Result> {
@@ -26,7 +30,7 @@ export async function withFile<Result>(path: string, use: (bytes: ByteSource) =>
       const bytes = new Uint8Array(length);
       let done = 0;
       while (done < length) {
-        const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+        const { bytesRead } = await file.read(bytes, done, Math.min(length - done, LARGEST_READ), offset + done);
         if (bytesRead === 0) {
           throw new CheckpointError(`${path}: ends at byte ${offset + done}`, 'the file changed while it was read');
         }
@@ -38,6 +42,20 @@ export async function withFile<Result>(path: string, use: (bytes: ByteSource) =>
   } finally {
     await file.close();
   }
+}
+
+/**
+ * Reads every tensor of a safetensors file under its own name, whatever it holds: the counterpart of
+ * `writeSafetensorsFile`.
+ * @throws CheckpointError where the file is absent or damaged.
+ */
+export async function readSafetensorsFile(path: string): Promise<Safetensors> {
+  return withFile(path, async (bytes) => {
+    const file = await openSafetensors(bytes);
+    const tensors: StateDict = new Map();
+    for (const name of file.entries.keys()) tensors.set(name, await file.read(name));
+    return { tensors, metadata: file.metadata };
+  });
 }
 
 /** Writes tensors as a safetensors file, atomically. */

@@ -2,11 +2,12 @@
  * From a checkpoint of any known program to this package's parameter names, and from there to the shapes that a
  * model expects. Nothing is guessed: what does not fit is listed in one error. Runs in browsers.
  */
-import { type HostTensor, parseSafetensors, type StateDict, toFloat32 } from '@actionclip/tensor';
+import { type HostTensor, type StateDict, toFloat32 } from '@actionclip/tensor';
 import type { ByteSource } from './byte-source.ts';
 import { CheckpointError } from './errors.ts';
 import { detectLayout, LAYOUTS, type Layout, type LayoutName, renameParameter, stateDictPaths } from './names.ts';
 import { concatenateRows, transpose } from './rearrange.ts';
+import { openSafetensors } from './safetensors-source.ts';
 import { looksLikePickle, looksLikeZip, openTorchArchive, type TorchScalars } from './torch.ts';
 
 export interface Checkpoint {
@@ -56,23 +57,11 @@ async function readTorch(bytes: ByteSource): Promise<Checkpoint> {
 }
 
 async function readSafetensors(bytes: ByteSource): Promise<Checkpoint> {
-  let file: ReturnType<typeof parseSafetensors>;
-  try {
-    file = parseSafetensors(await bytes.read(0, bytes.size));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(
-      `${bytes.name}: not readable as a checkpoint (${reason})`,
-      'expected is a .safetensors file or what torch.save writes',
-      { cause },
-    );
-  }
+  const file = await openSafetensors(bytes);
+  const paths = stateDictPaths(file.entries.keys());
+  const layout = requireLayout(new Set(paths.keys()), bytes.name);
   const tensors: StateDict = new Map();
-  for (const [name, path] of stateDictPaths(file.tensors.keys())) {
-    const tensor = file.tensors.get(path);
-    if (tensor !== undefined) tensors.set(name, tensor);
-  }
-  const layout = requireLayout(new Set(tensors.keys()), bytes.name);
+  for (const [name, path] of paths) tensors.set(name, await file.read(path));
   return { source: bytes.name, scalars: file.metadata, ...convert(tensors, layout, bytes.name) };
 }
 

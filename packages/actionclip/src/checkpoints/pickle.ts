@@ -19,16 +19,24 @@ export class TensorReference {
     this.dtype = storage.dtype;
     this.key = storage.key;
     this.offset = offset;
-    this.shape = shape;
-    this.strides = strides;
+    this.shape = Object.freeze([...shape]);
+    this.strides = Object.freeze([...strides]);
+    // A pickle can ask for attributes to be set on anything that it has named.
+    Object.freeze(this);
   }
 }
 
 type ParserOptions = Required<NonNullable<ConstructorParameters<typeof Parser>[0]>>;
 
-interface StorageReference {
+class StorageReference {
   readonly dtype: HostDtype;
   readonly key: string;
+
+  constructor(dtype: HostDtype, key: string) {
+    this.dtype = dtype;
+    this.key = key;
+    Object.freeze(this);
+  }
 }
 
 /** An instance of a class that is not on the list: what it was made with, never what it would have done. */
@@ -75,16 +83,17 @@ class StorageClass {
 
   constructor(name: string) {
     this.name = name;
+    Object.freeze(this);
   }
 }
 
 const rebuildTensor: PickleCallable = (storage, offset, shape, strides) => {
-  if (!isStorage(storage)) throw new TypeError('a tensor without a storage');
+  if (!(storage instanceof StorageReference)) throw new TypeError('a tensor without a storage');
   const start = Number(offset);
   if (!isSize(start) || !isSizes(shape) || !isSizes(strides) || shape.length !== strides.length) {
     throw new TypeError(`a tensor with offset ${start}, shape [${String(shape)}] and strides [${String(strides)}]`);
   }
-  return new TensorReference(storage, start, [...shape], [...strides]);
+  return new TensorReference(storage, start, shape, strides);
 };
 
 const KNOWN_NAMES: ReadonlyMap<string, PickleCallable> = new Map<string, PickleCallable>([
@@ -100,6 +109,8 @@ const KNOWN_NAMES: ReadonlyMap<string, PickleCallable> = new Map<string, PickleC
   ['torch.jit._pickle.build_doublelist', (list) => list],
   ['torch.jit._pickle.build_boollist', (list) => list],
 ]);
+
+for (const callable of KNOWN_NAMES.values()) Object.freeze(callable);
 
 /**
  * Reads a pickle of protocol 2 to 5.
@@ -152,11 +163,7 @@ function resolveStorage(id: unknown): StorageReference {
   }
   const dtype = STORAGE_DTYPES.get(storage.name);
   if (dtype === undefined) throw new TypeError(`a tensor of torch.${storage.name}`);
-  return { dtype, key };
-}
-
-function isStorage(value: unknown): value is StorageReference {
-  return typeof value === 'object' && value !== null && 'dtype' in value && 'key' in value;
+  return new StorageReference(dtype, key);
 }
 
 function isSize(value: unknown): value is number {

@@ -194,7 +194,9 @@ function children(value: object): Iterable<readonly [string, unknown]> {
 /** A pickled nn.Module keeps its tensors one level down, in these three dictionaries. */
 const MODULE_PARTS = ['_parameters', '_buffers', '_modules'];
 
-function moduleParts(map: ReadonlyMap<unknown, unknown>): [string, unknown][] {
+function moduleParts(value: ReadonlyMap<unknown, unknown>): [string, unknown][] {
+  // A copy, since a pickle can have put properties of its own over a map's methods.
+  const map = new Map(value);
   if (!MODULE_PARTS.every((part) => map.has(part))) return [...map].map(([key, child]) => [String(key), child]);
   return MODULE_PARTS.map((part) => ['', map.get(part)]);
 }
