@@ -45,7 +45,7 @@ function meanColour(image: Image, left: number, top: number, right: number, bott
 
 /** Equality of large images, without the cost of a comparison that can print the difference. */
 function sameImage(a: Image | undefined, b: Image | undefined): boolean {
-  return a !== undefined && b !== undefined && a.width === b.width && Buffer.compare(a.data, b.data) === 0;
+  return a !== undefined && b !== undefined && a.width === b.width && Buffer.from(a.data).equals(Buffer.from(b.data));
 }
 
 describe('a video file', () => {
