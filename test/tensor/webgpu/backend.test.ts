@@ -153,6 +153,8 @@ describe('memory', () => {
       ['u32', new Uint32Array([4_294_967_295]), [4_294_967_295]],
       ['bool', new Uint8Array([1, 0, 1]), [1, 0, 1]],
       ['u8', new Uint8Array([9, 8, 7, 6, 255]), [9, 8, 7, 6, 255]],
+      ['u8', Buffer.from([3, 2, 1]), [3, 2, 1]],
+      ['f32', new Float32Array(new SharedArrayBuffer(8)).fill(2), [2, 2]],
     ] as const;
     for (const [dtype, data, expected] of cases) {
       const slot = backend.alloc(data.length * 4);

@@ -246,6 +246,23 @@ function inPlace(dtype: DType): Case {
   });
 }
 
+/** Two buffers that change places: neither store may come before the other's load. */
+function exchanged(dtype: DType): Case {
+  const n = 9;
+  const [a, b] = [load(0, axis(0, n), dtypes[dtype].scalar), load(1, axis(0, n), dtypes[dtype].scalar)];
+  return loopCase(`exchanged ${dtype}`, {
+    shape: [n],
+    inputs: [
+      [dtype, n],
+      [dtype, n],
+    ],
+    outputs: [
+      [dtype, b, 0],
+      [dtype, a, 1],
+    ],
+  });
+}
+
 /** One buffer that a kernel reads as floats and overwrites with integers. */
 function inPlaceRetyped(): Case {
   const x = load(0, axis(0, 10), 'f32');
@@ -288,6 +305,8 @@ export const examples: readonly Case[] = [
   windows(),
   inPlace('f32'),
   inPlace('f16'),
+  exchanged('f32'),
+  exchanged('u8'),
   ...(['sum', 'prod', 'max', 'min'] as const).flatMap((op) => [
     reductionCase(op, 'f32', [3, 5], [7]),
     reductionCase(op, 'i32', [5], [3, 4]),

@@ -46,7 +46,8 @@ class WebGPUExecutable implements Executable {
     this.program = program;
     this.dispatches = dispatches;
     this.parameters = parameters;
-    this.stats = { dispatches: dispatches.length, passes: 1, submits: 1, pipelines };
+    const submits = dispatches.length === 0 ? 0 : 1;
+    this.stats = { dispatches: dispatches.length, passes: submits, submits, pipelines };
   }
 }
 

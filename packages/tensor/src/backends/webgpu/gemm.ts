@@ -6,7 +6,7 @@
 import type { LoopKernel } from '../../compile/kernel.ts';
 import { type Expr, walk } from '../../expr/expr.ts';
 import { affine } from '../../expr/simplify.ts';
-import { bindingsOf, elementsPerThread, storeText, wordDeclarations } from './storage.ts';
+import { bindingsOf, elementsPerThread, storeAll, wordDeclarations } from './storage.ts';
 import { axesOf, bindCoordinates, product, rowMajor, Scope, type Shader, ShaderText } from './wgsl.ts';
 
 /** Sizes of the tiles. A thread computes `rows` x 4 neighbouring outputs, so a row of threads covers tileN / 4 columns. */
@@ -163,11 +163,10 @@ function epilogue(
   element.bindAxis(rank - 1, 'n');
   element.bindTerm(whole, 'index');
   element.bindAccumulator('folded');
-  kernel.outputs.forEach((output, i) => {
-    const value = element.emit(output.value);
-    // Columns that do not exist have left the loop, so every position is within the output.
-    element.lines.push(...storeText(output, i, shader.bindings, value, 'index', 'j', 'index + 1'));
-  });
+  // All values come before the first store: an output may overwrite what another one's value loads.
+  const values = kernel.outputs.map((output) => element.emit(output.value));
+  // Columns that do not exist have left the loop, so every position is within the output.
+  element.lines.push(...storeAll(kernel.outputs, shader.bindings, values, { position: 'index', step: 'j' }));
   rowScope.nest(`for (var j = 0; j < ${columns}; j++)`, element);
   root.nest(`for (var i = 0; i < ${rows}; i++)`, rowScope);
 }

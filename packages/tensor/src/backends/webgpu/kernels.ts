@@ -6,21 +6,27 @@ import { loopShader } from './loop.ts';
 import { scatterShaders } from './scatter.ts';
 import { product, type Shader } from './wgsl.ts';
 
-/** Elements are counted in i32. */
-const mostElements = 2 ** 31 - 1;
+/** Elements and steps are counted in i32, by threads of which the last ones count past the end. */
+const mostElements = 2 ** 31 - 2 ** 18;
 
 /** The shaders of `kernel`, to run in this order. Throws DeviceError for a kernel with too many elements. */
 export function shadersOf(kernel: Kernel, nativeF16: boolean): Shader[] {
-  const elements = kernel.kind === 'loop' ? product(kernel.shape) : kernel.outer * kernel.size * kernel.inner;
-  if (elements > mostElements) {
+  for (const count of countsOf(kernel)) {
+    if (count <= mostElements) continue;
     throw new DeviceError(
-      `The kernel '${kernel.name}' has ${elements} elements, but a WebGPU kernel counts at most ${mostElements}`,
+      `The kernel '${kernel.name}' has ${count} elements, but a WebGPU kernel counts at most ${mostElements}`,
       'split the tensor',
     );
   }
   if (kernel.kind === 'scatter') return scatterShaders(kernel, nativeF16);
   const schedule = gemmSchedule(kernel, nativeF16);
   return [schedule ? gemmShader(kernel, nativeF16, schedule) : loopShader(kernel, nativeF16)];
+}
+
+/** What the threads of a kernel count: elements of outputs and sources, steps of reductions. */
+function countsOf(kernel: Kernel): number[] {
+  if (kernel.kind === 'loop') return [product(kernel.shape), product(kernel.reduce?.extent ?? [])];
+  return [kernel.outer * kernel.size * kernel.inner, kernel.outer * kernel.count * kernel.inner];
 }
 
 /** Workgroups in x and y that make at least `count`, the fewest beyond it, none larger than `limit`. */

@@ -4,7 +4,7 @@
  */
 import type { LoopKernel } from '../../compile/kernel.ts';
 import { reduction } from './spellings.ts';
-import { bindingsOf, elementsPerThread, storeText, wordDeclarations } from './storage.ts';
+import { bindingsOf, elementsPerThread, storeAll, wordDeclarations } from './storage.ts';
 import { axesOf, bindCoordinates, indented, product, rowMajor, Scope, type Shader, ShaderText } from './wgsl.ts';
 
 /** How a loop kernel is spread over threads. */
@@ -37,14 +37,15 @@ export function loopShader(
   const { threads } = schedule;
 
   const total = shader.parameter(elements);
-  const owner = byWorkgroup ? 'group' : `(group * ${threads} + lane)`;
+  const owner = byWorkgroup ? 'group' : `group * ${threads} + lane`;
   const root = new Scope(shader);
-  root.lines.push(`let first = ${owner} * ${perThread};`, `if (first >= ${total}) { return; }`);
+  root.lines.push(`let first = ${perThread === 1 ? owner : `(${owner}) * ${perThread}`};`);
+  root.lines.push(`if (first >= ${total}) { return; }`);
   root.lines.push(...wordDeclarations(kernel.outputs, bindings));
 
   const element = new Scope(shader, root);
-  if (perThread === 1) element.lines.push('let position = first;', 'let index = first;');
-  else element.lines.push('let position = first + step;', `let index = min(position, ${total} - 1);`);
+  if (perThread === 1) element.lines.push('let index = first;');
+  else element.lines.push(`let index = min(first + step, ${total} - 1);`);
   const whole = rowMajor(kernel.shape);
   element.bindTerm(whole, 'index');
   const terms = kernel.outputs.map((output) => output.value);
@@ -57,10 +58,10 @@ export function loopShader(
     element.lines.push(...fold(kernel, kernel.reduce, shader, element, threads));
     result.bindAccumulator('folded');
   }
-  const step = perThread === 1 ? '0' : 'step';
-  kernel.outputs.forEach((output, i) => {
-    result.lines.push(...storeText(output, i, bindings, result.emit(output.value), 'position', step, total));
-  });
+  // All values come before the first store: an output may overwrite what another one's value loads.
+  const values = kernel.outputs.map((output) => result.emit(output.value));
+  const place = perThread === 1 ? { position: 'index', step: '0' } : { position: 'first + step', step: 'step', total };
+  result.lines.push(...storeAll(kernel.outputs, bindings, values, place));
   if (byWorkgroup) element.nest('if (lane == 0)', result);
   else element.lines.push(...result.lines);
   if (perThread === 1) root.lines.push(...element.lines);

@@ -82,29 +82,48 @@ export function wordDeclarations(outputs: readonly Output[], bindings: readonly 
   );
 }
 
-/**
- * Stores output number `i` at element `position` (an i32 text), of which `step` is the number within the thread's
- * elements; `total` is the number of elements. A shared word is stored with its last element.
- */
-export function storeText(
+/** Where a thread stores an element. */
+export interface Place {
+  /** The element's number in the output, an i32 text. */
+  readonly position: string;
+  /** Its number within the thread's elements. */
+  readonly step: string;
+  /** The number of elements of the output, where the thread may have elements past the end. */
+  readonly total?: string;
+}
+
+/** Stores output number `i` of a kernel. A shared word is stored with its last element. */
+function storeText(
   output: Output,
   i: number,
   bindings: readonly Binding[],
   value: string,
-  position: string,
-  step: string,
-  total: string,
+  { position, step, total }: Place,
 ): string[] {
   const binding = bindingOf(output, bindings);
   const shared = elementsPerWord(output.dtype, binding);
   const element = storedText(output.dtype, binding.stored, value);
-  if (shared === 1) return [`if (${position} < ${total}) { ${binding.name}[${position}] = ${element}; }`];
-  const last = `${shared - 1}`;
+  if (shared === 1) {
+    const store = `${binding.name}[${position}] = ${element};`;
+    return [total === undefined ? store : `if (${position} < ${total}) { ${store} }`];
+  }
+  const last = shared - 1;
+  const store = `${binding.name}[u32(${position}) / ${shared}u] = word${i};`;
   return [
     `word${i} |= ${element} << ((u32(${step}) & ${last}u) * ${32 / shared}u);`,
-    `if ((${step} & ${last}) == ${last} && ${position} - ${last} < ${total}) {`,
-    `  ${binding.name}[u32(${position}) / ${shared}u] = word${i};`,
+    `if ((${step} & ${last}) == ${last}) {`,
+    `  ${total === undefined ? store : `if (${position} - ${last} < ${total}) { ${store} }`}`,
+    `  word${i} = 0u;`,
     '}',
-    `if ((${step} & ${last}) == ${last}) { word${i} = 0u; }`,
   ];
+}
+
+/** The lines that store all outputs of a kernel, of the given values. */
+export function storeAll(
+  outputs: readonly Output[],
+  bindings: readonly Binding[],
+  values: readonly string[],
+  place: Place,
+): string[] {
+  return outputs.flatMap((output, i) => storeText(output, i, bindings, values[i] as string, place));
 }

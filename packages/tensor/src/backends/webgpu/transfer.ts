@@ -24,7 +24,7 @@ const conversions: Readonly<Partial<Record<DType, Readonly<Record<string, (data:
 
 /** `data` as the stored elements of `dtype`. Throws DTypeError for an array class that does not hold them. */
 export function toStored(data: TypedArray, dtype: DType): TypedArray {
-  const name = data.constructor.name;
+  const name = data[Symbol.toStringTag]; // a Buffer of Node counts as the Uint8Array that it is
   if (arrays[dtype].includes(name)) return data;
   const convert = conversions[dtype]?.[name];
   if (convert) return convert(data);
@@ -34,13 +34,16 @@ export function toStored(data: TypedArray, dtype: DType): TypedArray {
   );
 }
 
-/** The bytes of `stored`, in a copy padded to whole words where they are not: the queue copies words. */
+/**
+ * The bytes of `stored`, as the queue takes them: whole words, and not shared with other threads (Dawn in Node aborts
+ * the process on shared memory). What is neither is copied.
+ */
 export function wholeWords(stored: TypedArray): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(stored.buffer as ArrayBuffer, stored.byteOffset, stored.byteLength);
-  if (bytes.byteLength % 4 === 0) return bytes;
-  const padded = new Uint8Array(4 * Math.ceil(bytes.byteLength / 4));
-  padded.set(bytes);
-  return padded;
+  const { buffer, byteOffset, byteLength } = stored;
+  if (buffer instanceof ArrayBuffer && byteLength % 4 === 0) return new Uint8Array(buffer, byteOffset, byteLength);
+  const copy = new Uint8Array(4 * Math.ceil(byteLength / 4));
+  copy.set(new Uint8Array(buffer, byteOffset, byteLength));
+  return copy;
 }
 
 /** The first `length` elements in a mapped range, copied out of it. */
