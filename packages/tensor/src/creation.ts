@@ -199,3 +199,15 @@ export function expectDType(op: string, x: Tensor, ...allowed: readonly DType[])
   if (!allowed.includes(x.dtype))
     throw new DTypeError(`${op}: dtype ${x.dtype}, where ${allowed.join(' or ')} was expected`, 'cast with to()');
 }
+/** A stored tensor filled with one value: unlike `full`, it can be a parameter at once. */
+export function leafOf(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+  const dtype = options.dtype ?? 'f32';
+  return new Tensor(
+    leaf(
+      dtypes[dtype].array(sizeOf(shape)).fill(dtype === 'f16' ? toHalfBits(value) : value),
+      shape,
+      dtype,
+      options.device,
+    ),
+  );
+}

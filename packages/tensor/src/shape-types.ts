@@ -30,7 +30,7 @@ type BroadcastTuple<A extends Shape, B extends Shape, Tail extends Shape = []> =
 
 /** The shape to which A and B broadcast. */
 export type Broadcast<A extends Shape, B extends Shape> =
-  Both<A, B> extends true ? ([BroadcastTuple<A, B>] extends [never] ? never : BroadcastTuple<A, B>) : number[];
+  Both<A, B> extends true ? ([BroadcastTuple<A, B>] extends [never] ? never : BroadcastTuple<A, B>) : Shape;
 
 /** `unknown` where A and B broadcast, a mismatch where they do not. */
 export type CheckBroadcast<A extends Shape, B extends Shape> =
@@ -60,11 +60,11 @@ export type MatMul<A extends Shape, B extends Shape> =
     ? A extends Rank2Plus
       ? B extends Rank2Plus
         ? [BroadcastTuple<Init<Init<A>>, Init<Init<B>>>] extends [never]
-          ? number[]
+          ? Shape
           : [...BroadcastTuple<Init<Init<A>>, Init<Init<B>>>, Last<Init<A>>, Last<B>]
-        : number[]
-      : number[]
-    : number[];
+        : Shape
+      : Shape
+    : Shape;
 
 // Products are computed by counting tuples, which the compiler bears up to a few hundred elements; larger ones pass.
 type Repeat<
@@ -111,5 +111,5 @@ export type Transpose<S extends Shape> =
   IsKnown<S> extends true
     ? S extends readonly [...infer Batch extends Shape, infer M extends number, infer N extends number]
       ? [...Batch, N, M]
-      : number[]
-    : number[];
+      : Shape
+    : Shape;

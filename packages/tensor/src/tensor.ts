@@ -27,20 +27,25 @@ export type Axes = number | readonly number[];
 /** Leaves whose gradients `backward` collects. */
 const variables = new WeakMap<Node, Tensor>();
 
+/** Tensors by the stored nodes that were their values: a captured function that read one reads the tensor's value of now. */
+const owners = new WeakMap<Node, Tensor>();
+
+export const ownerOf = (node: Node): Tensor | undefined => owners.get(node);
+
 export class Tensor<S extends Shape = Shape> {
   /** The graph node whose value this is. */
   node: Node;
   /** The gradient that `backward` collected, if any. */
   grad: Tensor<S> | undefined;
-  /** The loss that `grad` came from: an update computes it along, since it needs the old values. */
-  gradientSource: Tensor | undefined;
+  /** The losses (and norms) that `grad` came from: an update computes them along, since they need the old values. */
+  gradientSources: readonly Tensor[] = [];
   /** The stored node whose memory the next value may take over. */
   private committed: Node | undefined;
   private wantsGradient = false;
 
   constructor(node: Node) {
     this.node = node;
-    if (node.op.kind === 'leaf') this.committed = node;
+    if (node.storage !== undefined) this.committed = node;
   }
 
   get shape(): S {
@@ -63,8 +68,12 @@ export class Tensor<S extends Shape = Shape> {
   // ---- Values -----------------------------------------------------------------------------------------------------
 
   /** The elements, row-major. On the reference backend floating elements come in 64 bits. */
-  async data(): Promise<TypedArray> {
+  data(): Promise<TypedArray> {
     forbidInTrace('reading a tensor', 'return it from the function and read it there');
+    return this.read();
+  }
+
+  private async read(): Promise<TypedArray> {
     await realize([this as unknown as Tensor]);
     const { storage } = this.node;
     if (!storage) throw new Error('data: the tensor was not computed');
@@ -72,10 +81,10 @@ export class Tensor<S extends Shape = Shape> {
   }
 
   /** The value of a tensor with one element. */
-  async item(): Promise<number> {
+  item(): Promise<number> {
     if (this.size !== 1)
       throw new ShapeError(`item: ${printShape(this.shape)} has ${this.size} elements`, 'use data()');
-    return (await this.data())[0] as number;
+    return this.data().then(([value]) => value as number);
   }
 
   /** Replaces the elements by host data of the same length, at once. */
@@ -96,7 +105,10 @@ export class Tensor<S extends Shape = Shape> {
         'shape and dtype stay as they are',
       );
     }
-    activeTrace()?.assigned.add(this as unknown as Tensor);
+    const trace = activeTrace();
+    if (trace && !trace.assigned.has(this as unknown as Tensor))
+      trace.assigned.set(this as unknown as Tensor, this.node);
+    if (this.committed) owners.set(this.committed, this as unknown as Tensor);
     this.node = stopGradient(value.node);
     if (this.wantsGradient) variables.set(this.node, this as unknown as Tensor);
   }
@@ -108,6 +120,10 @@ export class Tensor<S extends Shape = Shape> {
 
   /** Declares `node`, which is stored, the value; the next `assign` takes over its memory. */
   commit(node: Node = this.node): void {
+    if (this.committed && this.committed !== node) {
+      owners.set(this.committed, this as unknown as Tensor);
+      owners.set(node, this as unknown as Tensor);
+    }
     this.node = node;
     this.committed = node;
     if (this.wantsGradient) variables.set(node, this as unknown as Tensor);
@@ -150,7 +166,8 @@ export class Tensor<S extends Shape = Shape> {
       const gradient = gradients[i];
       if (gradient === undefined) return;
       variable.grad = new Tensor(variable.grad ? apply('add', variable.grad.node, gradient) : gradient);
-      variable.gradientSource = this as unknown as Tensor;
+      variable.gradientSources = [...variable.gradientSources, this as unknown as Tensor];
+      activeTrace()?.differentiated.add(variable);
     });
   }
 
@@ -167,18 +184,32 @@ export class Tensor<S extends Shape = Shape> {
     return new Tensor(cast(this.node, dtype));
   }
 
+  // Methods that check shapes infer them from `this`, so that Tensor<[2, 3]> stays assignable to Tensor<Shape>.
+
   // ---- Elementwise ------------------------------------------------------------------------------------------------
 
-  add<T extends Shape>(other: (Tensor<T> & CheckBroadcast<S, T>) | number): Tensor<Broadcast<S, T>> {
+  add<A extends Shape, B extends Shape>(
+    this: Tensor<A>,
+    other: (Tensor<B> & CheckBroadcast<A, B>) | number,
+  ): Tensor<Broadcast<A, B>> {
     return binary('add', this.node, other);
   }
-  sub<T extends Shape>(other: (Tensor<T> & CheckBroadcast<S, T>) | number): Tensor<Broadcast<S, T>> {
+  sub<A extends Shape, B extends Shape>(
+    this: Tensor<A>,
+    other: (Tensor<B> & CheckBroadcast<A, B>) | number,
+  ): Tensor<Broadcast<A, B>> {
     return binary('sub', this.node, other);
   }
-  mul<T extends Shape>(other: (Tensor<T> & CheckBroadcast<S, T>) | number): Tensor<Broadcast<S, T>> {
+  mul<A extends Shape, B extends Shape>(
+    this: Tensor<A>,
+    other: (Tensor<B> & CheckBroadcast<A, B>) | number,
+  ): Tensor<Broadcast<A, B>> {
     return binary('mul', this.node, other);
   }
-  div<T extends Shape>(other: (Tensor<T> & CheckBroadcast<S, T>) | number): Tensor<Broadcast<S, T>> {
+  div<A extends Shape, B extends Shape>(
+    this: Tensor<A>,
+    other: (Tensor<B> & CheckBroadcast<A, B>) | number,
+  ): Tensor<Broadcast<A, B>> {
     return binary('div', this.node, other);
   }
   pow(other: TensorLike): Tensor {
@@ -401,13 +432,16 @@ export class Tensor<S extends Shape = Shape> {
   // ---- Products ---------------------------------------------------------------------------------------------------
 
   /** The matrix product, with PyTorch's rules for vectors and batches. */
-  matmul<T extends Shape>(other: Tensor<T> & CheckMatMul<S, T>): Tensor<MatMul<S, T>> {
+  matmul<A extends Shape, B extends Shape>(
+    this: Tensor<A>,
+    other: Tensor<B> & CheckMatMul<A, B>,
+  ): Tensor<MatMul<A, B>> {
     return new Tensor(matmul(this.node, other.node));
   }
 
   // ---- Views and rearrangement ------------------------------------------------------------------------------------
 
-  reshape<const T extends Shape>(shape: T & CheckReshape<S, T>): Tensor<{ -readonly [K in keyof T]: T[K] }> {
+  reshape<A extends Shape, const B extends Shape>(this: Tensor<A>, shape: B & CheckReshape<A, B>): Tensor<B> {
     return new Tensor(reshape(this.node, shape as Shape));
   }
   /** Axes in the given order. */
@@ -525,8 +559,12 @@ export function operand(like: Node, value: { readonly node: Node } | number): No
 }
 
 /** Computes tensors together, so that they share their work; pending `assign`s take over the old memory. */
-export async function realize(tensors: readonly Tensor[]): Promise<void> {
+export function realize(tensors: readonly Tensor[]): Promise<void> {
   forbidInTrace('computing a tensor', 'return it from the function');
+  return computeTogether(tensors);
+}
+
+async function computeTogether(tensors: readonly Tensor[]): Promise<void> {
   const pending = [...new Set(tensors)].filter((tensor) => tensor.node.storage === undefined);
   const donations = new Map<Node, Node>();
   for (const tensor of pending) {

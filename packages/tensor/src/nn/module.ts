@@ -1,0 +1,126 @@
+/** Modules: objects whose tensors are parameters and whose modules are children, named by the properties that hold them. */
+import { fromNumbers, leaf } from '../creation.ts';
+import type { TypedArray } from '../dtype.ts';
+import { printShape, ShapeError, TensorError } from '../errors.ts';
+import { elementCount, type HostTensor, type StateDict, toFloat32 } from '../io/host-tensor.ts';
+import { realize, Tensor } from '../tensor.ts';
+
+/** A parameter name that is missing, unexpected or of another shape. */
+export class StateDictError extends TensorError {}
+
+export abstract class Module {
+  /** Whether dropout and the like are active. */
+  training = true;
+
+  /** Direct children: modules held by properties, and by lists in properties (`resblocks.0`). */
+  private *children(): Iterable<[string, Module]> {
+    for (const [name, value] of Object.entries(this)) {
+      if (value instanceof Module) yield [name, value];
+      else if (Array.isArray(value)) {
+        for (const [i, entry] of value.entries()) if (entry instanceof Module) yield [`${name}.${i}`, entry];
+      }
+    }
+  }
+
+  /** Every parameter with its dotted name, in order of definition. Tensors that want no gradient are not parameters. */
+  *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
+    for (const [name, value] of Object.entries(this)) {
+      if (value instanceof Tensor && value.requiresGrad) yield [prefix + name, value];
+    }
+    for (const [name, child] of this.children()) yield* child.namedParameters(`${prefix}${name}.`);
+  }
+
+  parameters(): Tensor[] {
+    return [...this.namedParameters()].map(([, parameter]) => parameter);
+  }
+
+  /** Number of parameter elements. */
+  parameterCount(): number {
+    return this.parameters().reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Switches this module and all below it to training. */
+  train(training = true): this {
+    this.training = training;
+    for (const [, child] of this.children()) child.train(training);
+    return this;
+  }
+
+  /** Switches this module and all below it to evaluation. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Computes the initial values of all parameters, together. */
+  async initialize(): Promise<this> {
+    await realize(this.parameters());
+    return this;
+  }
+
+  /** The parameters as host tensors. */
+  async stateDict(): Promise<StateDict> {
+    await this.initialize();
+    const entries: StateDict = new Map();
+    for (const [name, parameter] of this.namedParameters()) {
+      const data = await parameter.data();
+      entries.set(name, { dtype: 'f32', shape: [...parameter.shape], data: Float32Array.from(data as Float32Array) });
+    }
+    return entries;
+  }
+
+  /**
+   * Replaces every parameter. Throws StateDictError naming what is missing, unexpected or of another shape; then
+   * nothing has been changed.
+   */
+  loadStateDict(state: ReadonlyMap<string, HostTensor>): void {
+    const parameters = new Map(this.namedParameters());
+    const missing = [...parameters.keys()].filter((name) => !state.has(name));
+    const unexpected = [...state.keys()].filter((name) => !parameters.has(name));
+    const misshapen = [...parameters].flatMap(([name, { shape }]) => {
+      const given = state.get(name)?.shape;
+      return given && printShape(given) !== printShape(shape)
+        ? [`${name} is ${printShape(given)}, not ${printShape(shape)}`]
+        : [];
+    });
+    const problems = [
+      list('missing', missing),
+      list('unexpected', unexpected),
+      list('of another shape', misshapen),
+    ].filter((text) => text !== '');
+    if (problems.length > 0)
+      throw new StateDictError(
+        `the weights do not fit the model: ${problems.join('; ')}`,
+        'choose the model that they were made for',
+      );
+    for (const [name, parameter] of parameters) setValue(parameter, toFloat32(state.get(name) as HostTensor).data);
+  }
+}
+
+function list(what: string, names: readonly string[]): string {
+  if (names.length === 0) return '';
+  return `${names.length} ${what} (${names.slice(0, 3).join(', ')}${names.length > 3 ? ', ...' : ''})`;
+}
+
+/** Gives a parameter host elements, on the device where it is. */
+export function setValue(parameter: Tensor, elements: Float32Array): void {
+  const node = leaf(elements, parameter.shape, parameter.dtype, parameter.device);
+  if (parameter.node.storage) parameter.dispose();
+  parameter.commit(node);
+}
+
+/** A parameter with the values of `initial`, which may still be a pending computation. */
+export function parameter(initial: Tensor): Tensor {
+  const result = new Tensor(initial.node);
+  result.requiresGrad = true;
+  return result;
+}
+
+/** A parameter of host elements. */
+export function parameterOf(elements: TypedArray | readonly number[], shape: readonly number[]): Tensor {
+  const typed = ArrayBuffer.isView(elements)
+    ? (elements as TypedArray)
+    : fromNumbers(elements as readonly number[], 'f32');
+  if (typed.length !== elementCount(shape))
+    throw new ShapeError(`parameter: ${typed.length} elements for ${printShape(shape)}`);
+  return parameter(new Tensor(leaf(typed, shape, 'f32', undefined)));
+}
