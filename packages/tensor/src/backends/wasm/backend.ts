@@ -1,0 +1,246 @@
+/**
+ * The WebAssembly backend: kernels are compiled at run time to SIMD code and run by all threads over one memory.
+ */
+import type { Program } from '../../compile/kernel.ts';
+import { type DType, dtypes, type TypedArray } from '../../dtype.ts';
+import { DeviceError, DisposedError } from '../../errors.ts';
+import type { Backend, Executable, Slot } from '../backend.ts';
+import { type CompiledKernel, compileKernels, type Target } from './compile.ts';
+import { enableEngineFlags, hasRelaxedSimd } from './engine.ts';
+import { scratchBytes } from './gemm.ts';
+import { DeviceMemory, type Piece } from './memory.ts';
+import { RunRecord } from './record.ts';
+import { availableThreads, Threads } from './threads.ts';
+import { control } from './walk.ts';
+
+export interface WasmOptions {
+  /** Threads to compute with, this one included; by default as many as the process may use. 1 where memory cannot be shared. */
+  readonly threads?: number;
+  /** Whether V8's flag for relaxed SIMD may be switched on in Node 20, process-wide; true by default. */
+  readonly engineFlags?: boolean;
+  /** Most bytes that the memory may grow to; 4 GiB by default and at most. */
+  readonly memoryLimit?: number;
+}
+
+class WasmSlot implements Slot {
+  readonly piece: Piece;
+  live = true;
+
+  constructor(piece: Piece) {
+    this.piece = piece;
+  }
+
+  get bytes(): number {
+    return this.piece.bytes;
+  }
+}
+
+class WasmExecutable implements Executable {
+  readonly stats: Executable['stats'];
+  readonly kernels: readonly CompiledKernel[];
+  readonly record: RunRecord;
+  readonly program: Program;
+
+  constructor(program: Program, kernels: readonly CompiledKernel[], record: RunRecord, modules: number) {
+    this.program = program;
+    this.kernels = kernels;
+    this.record = record;
+    this.stats = { dispatches: kernels.length, passes: record.phases, submits: 1, pipelines: modules };
+  }
+}
+
+/**
+ * Starts the backend: its memory and its worker threads. Throws DeviceError where WebAssembly SIMD is missing, and for
+ * a number of threads that is not a positive integer or that needs shared memory where there is none.
+ */
+export async function createWasmBackend(options: WasmOptions = {}): Promise<Backend> {
+  if (options.engineFlags ?? true) await enableEngineFlags();
+  const threads = options.threads ?? (await availableThreads());
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new DeviceError(`wasm: ${threads} threads`, 'give a whole number from 1');
+  }
+  if (threads > 1 && typeof SharedArrayBuffer === 'undefined') {
+    throw new DeviceError(
+      `wasm: ${threads} threads need shared memory, which this page does not have`,
+      'serve the page with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or use threads: 1',
+    );
+  }
+  const target: Target = { shared: threads > 1, relaxed: hasRelaxedSimd() };
+  const memory = new DeviceMemory(target.shared, options.memoryLimit);
+  const controls = memory.alloc(control.bytes).address;
+  const scratch = Array.from({ length: threads }, () => memory.alloc(scratchBytes).address);
+  return new WasmBackend(memory, await Threads.start({ memory: memory.memory, controls, scratch }), target);
+}
+
+class WasmBackend implements Backend {
+  readonly name = 'wasm';
+  readonly description: string;
+  readonly limits: Backend['limits'];
+  readonly #memory: DeviceMemory;
+  readonly #threads: Threads;
+  readonly #target: Target;
+  /** Where each module's functions start in the table of kernels. */
+  readonly #tables = new Map<WebAssembly.Module, Promise<number>>();
+  readonly #records: FinalizationRegistry<Piece>;
+  #workspace: Piece | undefined;
+  #live = 0;
+  #peak = 0;
+  /** The end of the runs so far, while one is going on; undefined when nothing runs. */
+  #pending: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(memory: DeviceMemory, threads: Threads, target: Target) {
+    this.#memory = memory;
+    this.#threads = threads;
+    this.#target = target;
+    const simd = target.relaxed ? '128-bit SIMD with relaxed multiply-add' : '128-bit SIMD';
+    this.description = `WebAssembly, ${simd}, ${threads.count} ${threads.count === 1 ? 'thread' : 'threads'}`;
+    this.limits = {
+      buffersPerKernel: 1024,
+      bufferBytes: memory.limit,
+      dtypes: new Set(Object.keys(dtypes) as DType[]),
+    };
+    this.#records = new FinalizationRegistry((piece) => {
+      if (!this.#closed) void this.#after(() => memory.free(piece));
+    });
+  }
+
+  alloc(bytes: number): Slot {
+    this.#open();
+    const slot = new WasmSlot(this.#memory.alloc(bytes));
+    this.#live += bytes;
+    this.#peak = Math.max(this.#peak, this.#live);
+    return slot;
+  }
+
+  free(slot: Slot): void {
+    const own = this.#own(slot);
+    own.live = false;
+    this.#live -= own.bytes;
+    this.#memory.free(own.piece);
+  }
+
+  write(slot: Slot, data: TypedArray, dtype: DType): void {
+    const own = this.#own(slot);
+    this.#checkLength(own, data.length, dtype, 'write');
+    const copy = this.#pending ? data.slice() : data;
+    void this.#after(() => this.#view(own, copy.length, dtype).set(copy));
+  }
+
+  async read(slot: Slot, length: number, dtype: DType): Promise<TypedArray> {
+    const own = this.#own(slot);
+    this.#checkLength(own, length, dtype, 'read');
+    let result: TypedArray | undefined;
+    await this.#after(() => {
+      result = dtypes[dtype].array(length);
+      result.set(this.#view(own, length, dtype));
+    });
+    return result as unknown as TypedArray;
+  }
+
+  async compile(program: Program): Promise<Executable> {
+    this.#open();
+    const { kernels, modules } = compileKernels(program, this.#target);
+    const tables = await Promise.all(kernels.map((kernel) => this.#table(kernel)));
+    this.#open();
+    const positions = kernels.map((kernel, i) => {
+      const first = kernel.names.indexOf(kernel.phases[0]?.name ?? '');
+      return (tables[i] as number) + first;
+    });
+    const record = new RunRecord(program, kernels, positions);
+    const piece = this.#memory.alloc(record.bytes);
+    record.place(piece.address, this.#memory.memory);
+    const executable = new WasmExecutable(program, kernels, record, modules);
+    this.#records.register(executable, piece);
+    return executable;
+  }
+
+  async #table(kernel: CompiledKernel): Promise<number> {
+    const module = await kernel.module;
+    const known = this.#tables.get(module) ?? this.#threads.add(module, kernel.names);
+    this.#tables.set(module, known);
+    return known;
+  }
+
+  run(executable: Executable, slots: readonly Slot[]): Promise<void> | void {
+    this.#open();
+    if (!(executable instanceof WasmExecutable)) throw new DeviceError('wasm: a program of another backend');
+    const { buffers } = executable.program;
+    if (slots.length !== buffers.length) {
+      throw new DeviceError(`wasm: ${slots.length} slots for a program of ${buffers.length} buffers`);
+    }
+    const addresses = slots.map((slot, i) => {
+      const { piece, bytes } = this.#own(slot);
+      const needed = (buffers[i] as { bytes: number }).bytes;
+      if (bytes < needed) throw new DeviceError(`wasm: buffer ${i} needs ${needed} bytes, its slot has ${bytes}`);
+      return piece.address;
+    });
+    return this.#after(() => {
+      const { record } = executable;
+      record.prepare(this.#memory.memory, addresses, this.#workspaceFor(record.workspace));
+      return this.#threads.run(record.address, record.parallel);
+    });
+  }
+
+  memory(): { readonly live: number; readonly peak: number } {
+    return { live: this.#live, peak: this.#peak };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#pending;
+    await this.#threads.close();
+  }
+
+  /** Runs `action` now, or after the runs that are still going on. */
+  #after(action: () => Promise<void> | void): Promise<void> | void {
+    const result = this.#pending ? this.#pending.then(action) : action();
+    if (!result) return;
+    const settled = result.then(
+      () => {
+        if (this.#pending === settled) this.#pending = undefined;
+      },
+      () => {
+        if (this.#pending === settled) this.#pending = undefined;
+      },
+    );
+    this.#pending = settled;
+    return result;
+  }
+
+  #workspaceFor(bytes: number): number {
+    if (bytes === 0) return 0;
+    if (!this.#workspace || this.#workspace.bytes < bytes) {
+      if (this.#workspace) this.#memory.free(this.#workspace);
+      this.#workspace = undefined;
+      this.#workspace = this.#memory.alloc(bytes);
+    }
+    return this.#workspace.address;
+  }
+
+  #view({ piece }: WasmSlot, length: number, dtype: DType): TypedArray {
+    const ArrayOfType = dtypes[dtype].array(0).constructor as new (
+      buffer: ArrayBufferLike,
+      offset: number,
+      length: number,
+    ) => TypedArray;
+    return new ArrayOfType(this.#memory.memory.buffer, piece.address, length);
+  }
+
+  #checkLength(slot: WasmSlot, length: number, dtype: DType, verb: string): void {
+    const bytes = length * dtypes[dtype].bytes;
+    if (bytes > slot.bytes) throw new DeviceError(`wasm: ${verb} of ${bytes} bytes in a slot of ${slot.bytes}`);
+  }
+
+  #own(slot: Slot): WasmSlot {
+    this.#open();
+    if (!(slot instanceof WasmSlot)) throw new DeviceError('wasm: a slot of another backend');
+    if (!slot.live) throw new DisposedError('wasm: a slot that was freed');
+    return slot;
+  }
+
+  #open(): void {
+    if (this.#closed) throw new DisposedError('wasm: the backend is closed');
+  }
+}

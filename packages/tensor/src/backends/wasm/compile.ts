@@ -1,0 +1,90 @@
+/**
+ * From kernels to WebAssembly functions: kernels of equal structure share one function within the process, and the
+ * unseen kernels of a program are compiled together in one module.
+ */
+import type { Kernel, LoopKernel, Program } from '../../compile/kernel.ts';
+import { print } from '../../expr/expr.ts';
+import { ModuleBuilder } from './assembler.ts';
+import { loopNest } from './axes.ts';
+import { defineContraction, isContraction } from './gemm.ts';
+import { Library } from './library.ts';
+import { defineLoop, type Phase } from './loop.ts';
+import { defineScatter } from './scatter.ts';
+
+export interface CompiledKernel {
+  readonly module: Promise<WebAssembly.Module>;
+  readonly names: readonly string[];
+  readonly phases: readonly Phase[];
+  /** Bytes of workspace that the phases share; its address is the last of their arguments. */
+  readonly workspace: number;
+}
+
+/** Properties of the machine and the engine that the code depends on. */
+export interface Target {
+  readonly shared: boolean;
+  readonly relaxed: boolean;
+}
+
+const cache = new Map<string, CompiledKernel>();
+let nextName = 0;
+
+/** Text that is equal for kernels that can share a function: everything but the buffers' positions and the name. */
+function structure(kernel: Kernel): string {
+  const uses = [...kernel.inputs, ...kernel.outputs].map((use) => use.dtype).join();
+  if (kernel.kind === 'scatter') {
+    const { outer, count, inner, size, indexStrides: s } = kernel;
+    return `scatter ${[outer, count, inner, size, s.outer, s.count, s.inner].join()} ${uses}`;
+  }
+  const { shape, reduce } = kernel;
+  const reduction = reduce
+    ? `${reduce.op} ${reduce.extent} ${print(reduce.body)} ${reduce.factors?.map(print).join(' * ') ?? ''}`
+    : '';
+  const inputs = kernel.inputs.length;
+  return `loop ${shape} | ${inputs} ${uses} | ${reduction} | ${kernel.outputs.map((o) => print(o.value)).join(' | ')}`;
+}
+
+/** The compiled kernels of `program`, in order, and the number of modules that had to be compiled. */
+export function compileKernels(
+  program: Program,
+  target: Target,
+): { readonly kernels: readonly CompiledKernel[]; readonly modules: number } {
+  const builder = new ModuleBuilder({ shared: target.shared });
+  const library = new Library(builder);
+  const names: string[] = [];
+  const added: string[] = [];
+  let bytes: Uint8Array<ArrayBuffer> | undefined;
+  let release: (module: Promise<WebAssembly.Module>) => void = () => {};
+  const module = new Promise<WebAssembly.Module>((resolve) => {
+    release = resolve;
+  });
+  try {
+    const kernels = program.kernels.map((kernel) => {
+      const key = `${target.shared} ${target.relaxed} ${structure(kernel)}`;
+      const known = cache.get(key);
+      if (known) return known;
+      const { phases, workspace } = define(library, kernel, `k${nextName++}`, target);
+      names.push(...phases.map((phase) => phase.name));
+      const compiled: CompiledKernel = { module, names, phases, workspace };
+      cache.set(key, compiled);
+      added.push(key);
+      return compiled;
+    });
+    if (names.length > 0) bytes = builder.encode();
+    if (bytes) release(WebAssembly.compile(bytes));
+    return { kernels, modules: bytes ? 1 : 0 };
+  } catch (error) {
+    for (const key of added) cache.delete(key);
+    throw error;
+  }
+}
+
+function define(
+  library: Library,
+  kernel: Kernel,
+  name: string,
+  target: Target,
+): { phases: Phase[]; workspace: number } {
+  if (kernel.kind === 'scatter') return { phases: [defineScatter(library, kernel, name)], workspace: 0 };
+  if (isContraction(kernel)) return defineContraction(library, kernel, name, target.relaxed);
+  return { phases: [defineLoop(library, loopNest(kernel as LoopKernel), name)], workspace: 0 };
+}
