@@ -1,0 +1,119 @@
+/** ActionCLIP (Wang, Xing, Liu 2021): CLIP's towers, a temporal prompt, and the match of videos with texts. */
+import { defaultGenerator, type Generator, Module, ShapeError, type Tensor, tensor } from '@actionclip/tensor';
+import { CLIP, type ClipSizes, unit } from '@actionclip/transformer';
+import { channelDeviation, channelMean } from '../data/augment/clip.ts';
+import { frameFeatures, JointEmbedding } from './spatiotemporal.ts';
+import { type TemporalHead, type TemporalHeadName, temporalHeads } from './temporal.ts';
+
+export interface ActionClipOptions {
+  readonly sizes: ClipSizes;
+  /** Frames of a clip. */
+  readonly frames: number;
+  /** The post-network prompt; Transf if absent. */
+  readonly temporal?: TemporalHeadName;
+  /** The pre-network prompt. It gives one feature a clip, so the post-network prompt must be meanP. */
+  readonly joint?: boolean;
+  /** The in-network prompt. */
+  readonly shift?: boolean;
+  /** Layers of Transf and Transf_cls; 6 if absent. */
+  readonly temporalLayers?: number;
+  /** Conv_1D as in the released code (see spec of the checkpoints) rather than as intended. */
+  readonly scrambledConvolution?: boolean;
+  readonly dropout?: number;
+  readonly embeddingDropout?: number;
+  readonly generator?: Generator;
+}
+
+export class ActionCLIP extends Module {
+  /** CLIP's own parameters, by their own names. */
+  clip: CLIP;
+  /** The post-network prompt. */
+  fusion: TemporalHead;
+  joint: JointEmbedding | undefined;
+  readonly frames: number;
+  readonly options: ActionClipOptions;
+
+  constructor(options: ActionClipOptions) {
+    super();
+    const { sizes, frames, temporal = 'Transf', generator = defaultGenerator() } = options;
+    if (options.joint && temporal !== 'meanP')
+      throw new ShapeError(`ActionCLIP: joint with the head ${temporal}`, 'joint gives one feature a clip: use meanP');
+    this.options = options;
+    this.frames = frames;
+    this.clip = new CLIP(sizes, {
+      generator,
+      ...(options.dropout === undefined ? {} : { dropout: options.dropout }),
+      ...(options.embeddingDropout === undefined ? {} : { embeddingDropout: options.embeddingDropout }),
+    });
+    this.fusion = temporalHeads[temporal]({
+      width: sizes.embedding,
+      frames,
+      positions: sizes.text.context,
+      heads: sizes.text.heads,
+      generator,
+      ...(options.temporalLayers === undefined ? {} : { layers: options.temporalLayers }),
+      ...(options.scrambledConvolution === undefined ? {} : { scrambledConvolution: options.scrambledConvolution }),
+    });
+    this.joint = options.joint ? new JointEmbedding(frames, sizes.vision.width, generator) : undefined;
+  }
+
+  /**
+   * Parameters by the names of checkpoints: CLIP's own names, the joint prompt's among those of the image tower, the
+   * temporal head's under `fusion.`.
+   */
+  override *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
+    yield* this.clip.namedParameters(prefix);
+    if (this.joint) yield* this.joint.namedParameters(`${prefix}visual.`);
+    yield* this.fusion.namedParameters(`${prefix}fusion.`);
+  }
+
+  /**
+   * Frames [batch, T, 3, S, S], bytes (u8) or already normalised (f32), to frame features [batch, T, embedding]
+   * ([batch, 1, embedding] with the joint prompt), not normalised.
+   */
+  encodeFrames(frames: Tensor): Tensor {
+    const [batch, count, channels, height, width] = frames.shape as readonly [number, number, number, number, number];
+    if (frames.rank !== 5 || count !== this.frames) {
+      throw new ShapeError(
+        `ActionCLIP: frames [${frames.shape}], where [batch, ${this.frames}, 3, S, S] was expected`,
+        'sample as many frames as the model takes',
+      );
+    }
+    const images: Tensor = normalized(frames.reshape([batch * count, channels, height, width]) as Tensor);
+    const { visual } = this.clip;
+    if (this.joint) {
+      const features = visual.encode(this.joint.join(visual.embed(images)));
+      return features.reshape([batch, 1, this.clip.sizes.embedding]);
+    }
+    const features = frameFeatures(visual, images, this.options.shift ? count : undefined);
+    return features.reshape([batch, count, this.clip.sizes.embedding]);
+  }
+
+  /** Frames [batch, T, 3, S, S] to video features [batch, embedding], not normalised. */
+  encodeVideo(frames: Tensor): Tensor {
+    return this.fusion.forward(this.encodeFrames(frames));
+  }
+
+  /** Token ids [n, length] to text features [n, embedding], not normalised. */
+  encodeText(tokens: Tensor): Tensor {
+    return this.clip.encodeText(tokens);
+  }
+
+  /** Logits per video [videos, texts]: cosine similarities times e^logit_scale. */
+  forward(frames: Tensor, tokens: Tensor): Tensor {
+    return this.logits(this.encodeVideo(frames), this.encodeText(tokens));
+  }
+
+  /** Logits per video from features. */
+  logits(video: Tensor, text: Tensor): Tensor {
+    return unit(video).matmul(unit(text).transpose()).mul(this.clip.logit_scale.exp());
+  }
+}
+
+/** Bytes [n, 3, S, S] scaled and normalised by CLIP's channel means and deviations; floats are taken as they are. */
+function normalized(images: Tensor): Tensor {
+  if (images.dtype !== 'u8') return images;
+  return images.to('f32').div(255).sub(channelTensor(channelMean)).div(channelTensor(channelDeviation)) as Tensor;
+}
+
+const channelTensor = (values: readonly number[]): Tensor => tensor([...values], { shape: [1, 3, 1, 1] });

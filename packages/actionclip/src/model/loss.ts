@@ -1,0 +1,49 @@
+/** The contrastive loss (paper equations 4 to 6, released `utils/KLLoss.py` and `train.py`). */
+import { ShapeError, type Tensor } from '@actionclip/tensor';
+
+/** Sharpness of the target distribution in the released code: each row is softmax(10 · same class). */
+export const targetTemperature = 10;
+
+/**
+ * Target rows [batch, batch]: softmax over the batch of 10 where two samples share a class and 0 elsewhere.
+ * @param labels class of each sample, [batch] whole numbers
+ */
+export function contrastiveTargets(labels: Tensor): Tensor {
+  const [batch] = labels.shape as readonly [number];
+  const rows: Tensor = labels.reshape([batch, 1]);
+  const same = rows.eq(labels.reshape([1, batch])).to('f32');
+  return same.mul(targetTemperature).softmax(-1);
+}
+
+/** Kullback-Leibler divergence of softmax(logits) from the targets, averaged over rows. */
+export function rowDivergence(logits: Tensor, targets: Tensor): Tensor {
+  const [rows] = logits.shape as readonly [number, number];
+  const pointwise: Tensor = targets.mul(targets.log().sub(logits.logSoftmax(-1)));
+  return pointwise.sum().div(rows);
+}
+
+export interface ContrastiveLoss {
+  /** Mean of the two directions. */
+  readonly total: Tensor;
+  readonly videoToText: Tensor;
+  readonly textToVideo: Tensor;
+}
+
+/**
+ * The loss of a batch of clips and their texts.
+ * @param logitsPerVideo similarities times the logit scale, [videos, texts]; row i and column i belong together
+ * @param labels class of each pair, [batch]
+ */
+export function contrastiveLoss(logitsPerVideo: Tensor, labels: Tensor): ContrastiveLoss {
+  const [videos, texts] = logitsPerVideo.shape;
+  if (logitsPerVideo.rank !== 2 || videos !== texts || labels.shape[0] !== videos) {
+    throw new ShapeError(
+      `loss: logits [${logitsPerVideo.shape}] and labels [${labels.shape}]`,
+      'give one text and one label for each clip',
+    );
+  }
+  const targets = contrastiveTargets(labels);
+  const videoToText = rowDivergence(logitsPerVideo, targets);
+  const textToVideo = rowDivergence(logitsPerVideo.transpose(), targets);
+  return { total: videoToText.add(textToVideo).div(2) as Tensor, videoToText, textToVideo };
+}
