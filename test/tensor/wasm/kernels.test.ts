@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../../packages/tensor/src/backends/backend.ts';
 import { createWasmBackend } from '../../../packages/tensor/src/backends/wasm/backend.ts';
 import type { Kernel, LoopKernel, ReduceOp, ScatterKernel } from '../../../packages/tensor/src/compile/kernel.ts';
-import { type DType, dtypes, type TypedArray, toHalfBits } from '../../../packages/tensor/src/dtype.ts';
+import { type DType, dtypes, fromHalfBits, type TypedArray, toHalfBits } from '../../../packages/tensor/src/dtype.ts';
 import {
   accumulator,
   add,
