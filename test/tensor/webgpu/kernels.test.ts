@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createWebGPUBackend, type WebGPUBackend } from '../../../packages/tensor/src/backends/webgpu/backend.ts';
 import type { ReduceOp } from '../../../packages/tensor/src/compile/kernel.ts';
+import { fromHalfBits } from '../../../packages/tensor/src/dtype.ts';
 import {
   accumulator,
   add,
@@ -48,6 +49,41 @@ it('a buffer read as floats and overwritten with integers is bound once', async 
   const floats = new Float32Array(Int32Array.from(retyped.buffers[0]?.values ?? []).buffer);
   const [result] = await runOn(backend, retyped);
   expect(result).toEqual(Array.from(floats, (x) => Math.trunc(Math.fround(x * 100))));
+});
+
+it('halves are stored to nearest even, and every half is loaded as what it is', async () => {
+  const edges = [
+    65_504,
+    65_519.996,
+    65_520,
+    1e9,
+    Infinity,
+    -Infinity,
+    NaN,
+    0,
+    2 ** -24,
+    2 ** -25,
+    1.5 * 2 ** -24,
+    2 ** -14,
+  ];
+  const ties = Array.from({ length: 64 }, (_, i) => 1 + (i + 0.5) / 1024);
+  const denormalTies = Array.from({ length: 16 }, (_, i) => (i + 0.5) * 2 ** -24);
+  const nearTies = ties.flatMap((x) => [x + 2 ** -23, x - 2 ** -23]);
+  const floats = [...edges, ...ties, ...denormalTies, ...nearTies].flatMap((x) => [Math.fround(x), Math.fround(-x)]);
+  const toHalves = loopCase('to halves', {
+    shape: [floats.length],
+    inputs: [['f32', floats]],
+    outputs: [['f16', load(0, axis(0, floats.length), 'f32')]],
+  });
+  await expectMeaning(backend, toHalves);
+
+  const halves = Array.from({ length: 65_536 }, (_, bits) => fromHalfBits(bits));
+  const fromHalves = loopCase('from halves', {
+    shape: [halves.length],
+    inputs: [['f16', halves]],
+    outputs: [['f32', load(0, axis(0, halves.length), 'f32')]],
+  });
+  await expectMeaning(backend, fromHalves);
 });
 
 /** An index into `length` elements: a random affine, divided, wrapped or selected term of the axes, kept within bounds. */
