@@ -50,7 +50,8 @@ export function resolveAxes(op: string, axes: number | readonly number[] | undef
 export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number[] {
   const rank = Math.max(0, ...shapes.map((shape) => shape.length));
   const result = new Array<number>(rank).fill(1);
-  let origin: Shape = [];
+  // Which shape each size of the result came from, for the message.
+  const origins = new Array<Shape>(rank).fill([]);
   for (const shape of shapes) {
     for (let back = 1; back <= shape.length; back++) {
       const extent = shape[shape.length - back] as number;
@@ -58,13 +59,13 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
       if (extent === 1 || extent === known) continue;
       if (known !== 1) {
         throw new ShapeError(
-          `${op}: ${printShape(origin)} and ${printShape(shape)} do not broadcast: sizes ${known} and ${extent} differ (axis -${back})`,
+          `${op}: ${printShape(origins[rank - back] as Shape)} and ${printShape(shape)} do not broadcast: sizes ${known} and ${extent} differ (axis -${back})`,
           'sizes must be equal or 1, counted from the last axis',
         );
       }
       result[rank - back] = extent;
+      origins[rank - back] = shape;
     }
-    origin = shape.length >= origin.length ? shape : origin;
   }
   return result;
 }

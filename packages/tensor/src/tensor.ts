@@ -366,8 +366,9 @@ export class Tensor<S extends Shape = Shape> {
   /** Values below `min` become `min`, above `max` become `max`. */
   clamp(min?: number, max?: number): Tensor<S> {
     let node = this.node;
-    if (min !== undefined) node = apply('maximum', node, constantLike(node, min));
-    if (max !== undefined) node = apply('minimum', node, constantLike(node, max));
+    // Not maximum and minimum, which would halve the gradient at the bounds; PyTorch's clamp passes it.
+    if (min !== undefined) node = cut('lt', node, min);
+    if (max !== undefined) node = cut('gt', node, max);
     return new Tensor(node);
   }
   /** `value` where `mask` is true. */
@@ -407,10 +408,10 @@ export class Tensor<S extends Shape = Shape> {
     return new Tensor(reductions.logsumexp(this.node, axis, keepdim));
   }
   any(axes?: Axes, keepdim = false): Tensor {
-    return this.ne(0).max(axes, keepdim).to('bool');
+    return this.ne(0).sum(axes, keepdim).ne(0);
   }
   all(axes?: Axes, keepdim = false): Tensor {
-    return this.ne(0).min(axes, keepdim).to('bool');
+    return this.eq(0).sum(axes, keepdim).eq(0);
   }
   /** Position of the first largest element along `axis`, as i32; of the flattened tensor without an axis. */
   argmax(axis?: number, keepdim = false): Tensor {
@@ -553,6 +554,12 @@ export class Tensor<S extends Shape = Shape> {
 const unary = <S extends Shape>(x: Node, name: ElementwiseName): Tensor<S> => new Tensor(apply(name, x));
 const binary = <S extends Shape>(name: ElementwiseName, x: Node, other: { readonly node: Node } | number): Tensor<S> =>
   new Tensor(apply(name, x, operand(x, other)));
+
+/** `bound` where x is beyond it. */
+function cut(beyond: 'lt' | 'gt', x: Node, bound: number): Node {
+  const limit = constantLike(x, bound);
+  return where(apply(beyond, x, limit), limit, x);
+}
 
 export function operand(like: Node, value: { readonly node: Node } | number): Node {
   return typeof value === 'number' ? constantLike(like, value) : value.node;

@@ -121,7 +121,8 @@ export const elementwise = {
   sigmoid: { arity: 1, domain: 'float', expr: (a) => sigmoidTerm(a) },
   logSigmoid: { arity: 1, domain: 'float', expr: (a) => negative(softplusTerm(negative(a))), kinks: true },
   softplus: { arity: 1, domain: 'float', expr: (a) => softplusTerm(a), kinks: true },
-  relu: { arity: 1, domain: 'number', expr: (a) => term('max', [a, zero(a)]), kinks: true },
+  /** The slope at 0 is 0, as in PyTorch (the maximum's would be one half). NaN passes. */
+  relu: { arity: 1, domain: 'number', expr: (a) => select(atMost(a, zero(a)), zero(a), a), kinks: true },
   silu: { arity: 1, domain: 'float', expr: (a) => product(a, sigmoidTerm(a)) },
   /** x · sigmoid(1.702 x), the activation of OpenAI's CLIP. */
   quickGelu: { arity: 1, domain: 'float', expr: (a) => product(a, sigmoidTerm(product(number(1.702), a))) },

@@ -3,8 +3,9 @@ import { dtypes } from '../dtype.ts';
 import { DTypeError, printShape, ShapeError } from '../errors.ts';
 import { and, cast, constant, type Expr, le, lt, select, term } from '../expr/expr.ts';
 import { Node, type Op } from '../graph.ts';
-import { sizeOf } from '../shape.ts';
+import { sameShape, sizeOf } from '../shape.ts';
 import { cast as castNode } from './elementwise.ts';
+import { slice } from './view.ts';
 
 interface GatherAttributes {
   readonly axis: number;
@@ -71,7 +72,14 @@ export function gather(x: Node, index: Node, axis: number): Node {
       `gather: the index ${printShape(index.shape)} does not fit into ${printShape(x.shape)} (axis ${axis})`,
     );
   checkIndex('gather', index, x.shape[axis] as number, axis);
-  return new Node(gatherOp, [x, index], { axis, aligned: true } satisfies GatherAttributes, index.shape, x.dtype);
+  // Only what the index covers is looked at; the slice's adjoint pads the gradient.
+  const covered = index.shape.map((extent, i) => (i === axis ? (x.shape[i] as number) : extent));
+  const source = slice(
+    x,
+    covered.map(() => 0),
+    covered,
+  );
+  return new Node(gatherOp, [source, index], { axis, aligned: true } satisfies GatherAttributes, index.shape, x.dtype);
 }
 
 export interface ScatterAttributes extends GatherAttributes {
@@ -93,12 +101,21 @@ export const scatterOp: Op = {
 
 /** Zeros of `shape` to which every element of `source` is added at its index along `axis`: the adjoint of a gather. */
 export function scatterAdd(source: Node, index: Node, shape: readonly number[], axis: number, aligned: boolean): Node {
-  if (aligned && shape.some((extent, i) => i !== axis && extent !== index.shape[i])) {
+  const differs =
+    shape.length !== index.shape.length || shape.some((extent, i) => i !== axis && extent !== index.shape[i]);
+  if (aligned && differs) {
     throw new ShapeError(
       `scatterAdd: the index ${printShape(index.shape)} and ${printShape(shape)} differ beside axis ${axis}`,
       'pad the index',
     );
   }
+  if (aligned && !sameShape(source.shape, index.shape)) {
+    throw new ShapeError(
+      `scatterAdd: the source ${printShape(source.shape)} and the index ${printShape(index.shape)} differ (along axis ${axis} of ${printShape(shape)})`,
+      'there is one place for each element',
+    );
+  }
+  checkIndex('scatterAdd', index, shape[axis] as number, axis);
   const attributes: ScatterAttributes = {
     axis,
     aligned,

@@ -133,16 +133,18 @@ export function repeat(x: Node, counts: readonly number[]): Node {
   const missing = counts.length - x.shape.length;
   if (missing < 0)
     throw new ShapeError(`repeat: ${counts.length} counts for ${printShape(x.shape)}`, 'give one for each axis');
-  const shape = [...new Array<number>(missing).fill(1), ...x.shape];
-  const interleaved = shape.flatMap((extent) => [1, extent]);
-  const spread = broadcastTo(
-    reshape(x, interleaved),
-    shape.flatMap((extent, i) => [counts[i] as number, extent]),
-  );
-  return reshape(
-    spread,
-    shape.map((extent, i) => extent * (counts[i] as number)),
-  );
+  let result = reshape(x, [...new Array<number>(missing).fill(1), ...x.shape]);
+  counts.forEach((count, axis) => {
+    const { shape } = result;
+    // Axes before and behind are merged, so that the rank stays small.
+    const [before, behind] = [sizeOf(shape.slice(0, axis)), sizeOf(shape.slice(axis))];
+    const spread = broadcastTo(reshape(result, [before, 1, behind]), [before, count, behind]);
+    result = reshape(
+      spread,
+      shape.map((extent, i) => (i === axis ? extent * count : extent)),
+    );
+  });
+  return result;
 }
 
 /** x where column - row is at most (lower) or at least (upper) `diagonal`, and 0 elsewhere. */

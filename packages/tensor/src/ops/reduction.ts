@@ -6,6 +6,7 @@ import { resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import { floating } from './composite.ts';
 import { apply, cast, constantLike, where } from './elementwise.ts';
 import { broadcastTo, fill, iota } from './generate.ts';
+import { stopGradient } from './map.ts';
 import { reduce } from './reduce.ts';
 import { reshape } from './view.ts';
 
@@ -52,12 +53,18 @@ export function variance(x: Node, axes: Axes, keepdim: boolean, correction: numb
   );
 }
 
+/** √x with slope 0 at 0, where the root's own slope is infinite: the norm of a zero vector has gradient 0. */
+function rootOrZero(x: Node): Node {
+  const isZero = apply('eq', x, constantLike(x, 0));
+  return where(isZero, x, apply('sqrt', where(isZero, constantLike(x, 1), x)));
+}
+
 export function norm(x: Node, axes: Axes, keepdim: boolean, p: number): Node {
   const resolved = resolveAxes('norm', axes, x.shape.length);
   const magnitude = apply('abs', floating(x));
   if (p === Number.POSITIVE_INFINITY) return settle(reduce('max', magnitude, resolved), resolved, keepdim);
   if (p === 1) return settle(reduce('sum', magnitude, resolved), resolved, keepdim);
-  if (p === 2) return settle(apply('sqrt', reduce('sum', apply('square', floating(x)), resolved)), resolved, keepdim);
+  if (p === 2) return settle(rootOrZero(reduce('sum', apply('square', floating(x)), resolved)), resolved, keepdim);
   const powers = reduce('sum', apply('pow', magnitude, constantLike(magnitude, p)), resolved);
   return settle(apply('pow', powers, constantLike(powers, 1 / p)), resolved, keepdim);
 }
@@ -66,7 +73,9 @@ export function norm(x: Node, axes: Axes, keepdim: boolean, p: number): Node {
 export function logsumexp(x: Node, axis: number, keepdim: boolean): Node {
   const resolved = [resolveAxis('logsumexp', axis, x.shape.length)];
   const real = floating(x);
-  const top = reduce('max', real, resolved);
+  // Any finite shift gives the same value, so no gradient needs to flow through it; rows of -∞ are not shifted.
+  const largest = stopGradient(reduce('max', real, resolved));
+  const top = where(apply('isfinite', largest), largest, constantLike(largest, 0));
   const powers = reduce('sum', apply('exp', apply('sub', real, top)), resolved);
   return settle(apply('add', top, apply('log', powers)), resolved, keepdim);
 }

@@ -5,6 +5,7 @@
 import { dtypes } from '../dtype.ts';
 import { printShape, ShapeError } from '../errors.ts';
 import type { Node } from '../graph.ts';
+import { sizeOf } from '../shape.ts';
 import { apply, cast, where } from './elementwise.ts';
 import { fill, iota } from './generate.ts';
 import { gather } from './index.ts';
@@ -60,20 +61,22 @@ function argsort(x: Node, axis: number, descending: boolean): Node {
   if (extent <= 1) return iota(x.shape, axis, 'i32');
   let width = 1;
   while (width < extent) width *= 2;
-  const rows = moved.shape.slice(0, -1);
+  // All other axes are one, so that the network's own axes fit into the rank.
+  const rows = [sizeOf(moved.shape.slice(0, -1))];
   const full = [...rows, width];
   const zeros = full.map(() => 0);
   const real = dtypes[x.dtype].floating;
-  const ordered = real || x.dtype === 'i32' ? moved : cast(moved, x.dtype === 'u32' ? 'u32' : 'i32');
+  const flat = reshape(moved, [...rows, extent]);
+  const ordered = real || x.dtype === 'i32' ? flat : cast(flat, x.dtype === 'u32' ? 'u32' : 'i32');
   // Padding has positions from `extent` on, which is what sorts it behind everything.
-  const position = iota(full, rank - 1, 'i32');
+  const position = iota(full, 1, 'i32');
   let pair: Pair = { key: width === extent ? ordered : pad(ordered, zeros, full), position };
   for (let block = 2; block <= width; block *= 2) {
     for (let distance = block / 2; distance >= 1; distance /= 2)
       pair = exchange(pair, rows, width, distance, distance === block / 2, extent, descending);
   }
   const kept = slice(pair.position, zeros, [...rows, extent]);
-  return permute(kept, back);
+  return permute(reshape(kept, moved.shape), back);
 }
 
 /**

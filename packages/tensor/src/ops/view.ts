@@ -42,7 +42,6 @@ const reshapeOp: Op = {
 export function reshape(x: Node, shape: Shape): Node {
   const resolved = resolveReshape(x.shape, shape);
   if (sameShape(x.shape, resolved)) return x;
-  if (x.op === reshapeOp && x.storage === undefined) return reshape(x.inputs[0] as Node, resolved);
   return new Node(reshapeOp, [x], undefined, resolved, x.dtype);
 }
 
