@@ -1,0 +1,149 @@
+/** The public API: models, data, prompts, training, evaluation, checkpoints, reports and the built-in data set. */
+
+export { writeFileAtomically } from './checkpoints/atomic-file.ts';
+export { type ByteSource, blobSource, memorySource } from './checkpoints/byte-source.ts';
+export { CheckpointError } from './checkpoints/errors.ts';
+export { readCheckpointFile, readSafetensorsFile, writeSafetensorsFile } from './checkpoints/files.ts';
+export {
+  type Checkpoint,
+  convertStateDict,
+  type MatchedStateDict,
+  type MatchOptions,
+  matchStateDict,
+  readCheckpoint,
+} from './checkpoints/load.ts';
+export type { LayoutName } from './checkpoints/names.ts';
+
+export { channelDeviation, channelMean, normalise } from './data/augment/clip.ts';
+export {
+  evaluationPipeline,
+  flipChance,
+  type TrainingPipelineOptions,
+  trainingPipeline,
+} from './data/augment/pipelines.ts';
+export { ClipDataset, type ClipDatasetDescription, type LoadedClip, type PipelineDescription } from './data/dataset.ts';
+export { DataError } from './data/errors.ts';
+export type { FrameSource } from './data/frame-source.ts';
+export { type Image, ImageError } from './data/image/image.ts';
+export {
+  type ClipEntry,
+  type ClipListOptions,
+  type ClipTable,
+  type ClipTableOptions,
+  formatClipList,
+  formatLabels,
+  parseClipList,
+  parseClipTable,
+  parseLabels,
+  readClipList,
+  readClipTable,
+  readLabels,
+  type TableClip,
+} from './data/lists.ts';
+export {
+  type ClipBatch,
+  ClipLoader,
+  type ClipLoaderOptions,
+  type CorruptClipReport,
+  type CorruptClips,
+  type LoaderPosition,
+} from './data/loader.ts';
+export { type FrameSourceOptions, openFrameSource, type VideoDecoder } from './data/open-source.ts';
+export { Random, RandomError, type RandomState } from './data/random.ts';
+export { type FrameSampling, sampleFrames } from './data/sampling.ts';
+
+export {
+  type ClassAccuracy,
+  type ConfusionMatrix,
+  type ConfusionPair,
+  confusionMatrix,
+  confusionPairs,
+  EVALUATION_LOGIT_SCALE,
+  MetricError,
+  meanClassAccuracy,
+  perClassAccuracy,
+  predictedClasses,
+  type ScoreMatrix,
+  scoreTemplates,
+  topClasses,
+  topKAccuracy,
+} from './evaluate/metrics.ts';
+
+export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';
+export {
+  type ContrastiveLoss,
+  contrastiveLoss,
+  contrastiveTargets,
+  rowDivergence,
+  targetTemperature,
+} from './model/loss.ts';
+export { JointEmbedding, shift } from './model/spatiotemporal.ts';
+export {
+  ClassTokenHead,
+  ConvolutionHead,
+  LSTMHead,
+  MeanPooling,
+  TemporalHead,
+  type TemporalHeadName,
+  type TemporalOptions,
+  TransformerHead,
+  temporalHeads,
+} from './model/temporal.ts';
+
+export {
+  cleanLabel,
+  formatPrompts,
+  type LabelCleaning,
+  PromptError,
+  type PromptTemplate,
+  TEMPLATES,
+  type TemplateKind,
+} from './prompts/templates.ts';
+
+export {
+  type ConfusionData,
+  type CurveChart,
+  type CurveSeries,
+  type Filmstrip,
+  type ReportData,
+  ReportError,
+  type ReportImage,
+  type ReportTable,
+  type RunDescription,
+  type SummaryFigure,
+} from './report/data.ts';
+export { encodeFrame } from './report/frames.ts';
+export { renderReport, writeReport } from './report/report.ts';
+
+export {
+  type Action,
+  type ActionDataset,
+  type ActionDatasetOptions,
+  actionLabels,
+  actionOf,
+  type ClipOptions,
+  clipPoses,
+  defaultClipOptions,
+  defaultTrainedLabels,
+  defaultZeroShotLabels,
+  frameTemplate,
+  generateActionDataset,
+  orderedPairsAmong,
+  type Pose,
+  renderClip,
+} from './synthetic/index.ts';
+
+export {
+  BEHAVIOURS,
+  type BehaviourSwitches,
+  type Config,
+  type ConfigResult,
+  type DataConfig,
+  type NetworkConfig,
+  type OutputConfig,
+  resolveConfig,
+  type SolverConfig,
+} from './train/config.ts';
+export { ConfigError, type ConfigOverrides, configFrom, parseConfig } from './train/config-file.ts';
+export { LogError, type LogRecord, openRunLog, type RunLog, readRunLog } from './train/log.ts';
+export { Progress, type ProgressOptions, type ProgressState, type ProgressStream } from './train/progress.ts';
