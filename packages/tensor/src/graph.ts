@@ -27,6 +27,8 @@ export interface Op {
   at?(node: Node, index: readonly Expr[], read: Read): Expr;
   /** Every operand is read once, at the output's own index. */
   readonly sameIndex?: boolean;
+  /** The operand's elements in the same row-major order, under another shape. */
+  readonly rowMajor?: boolean;
   /** The most often that one operand element is read: 'once' for injective views, 'many' for broadcasts and gathers. */
   readonly reads?: 'once' | 'many';
   /** The meaning of a composite, in other operations. */
@@ -43,7 +45,7 @@ let nextId = 1;
 export class Node {
   readonly id: number;
   readonly op: Op;
-  readonly inputs: readonly Node[];
+  inputs: readonly Node[];
   readonly attributes: unknown;
   readonly shape: Shape;
   readonly dtype: DType;
@@ -62,6 +64,12 @@ export class Node {
     this.shape = shape;
     this.dtype = dtype;
     this.device = device ?? commonDevice(op, inputs);
+  }
+
+  /** Gives the node its elements. Operands that no gradient flows to are forgotten, so that no history piles up. */
+  fulfil(storage: Storage): void {
+    this.storage = storage;
+    if (!this.op.vjp && this.op.kind !== 'composite') this.inputs = [];
   }
 
   /** A composite's meaning, built once. */

@@ -2,14 +2,14 @@
 import { CaptureError, DeviceError, printShape } from '../errors.ts';
 import { Node, type Op, topological } from '../graph.ts';
 import { sameShape, sizeOf } from '../shape.ts';
-import { realize, Tensor } from '../tensor.ts';
+import { ownerOf, realize, Tensor } from '../tensor.ts';
 import type { Device } from './device.ts';
 import { defaultDevice, presetDevice } from './devices.ts';
 import { elementsOf, liveSource } from './live.ts';
 import { describe, type Prepared, prepare } from './prepare.ts';
-import { execute } from './realize.ts';
+import { execute, replaced } from './realize.ts';
 import { Storage } from './storage.ts';
-import { traced } from './trace.ts';
+import { type Traced, traced } from './trace.ts';
 
 /** What a captured function takes and gives: one tensor, or a list of them. */
 type Result = Tensor | readonly Tensor[] | undefined;
@@ -41,7 +41,9 @@ interface Program {
   readonly outputs: readonly Node[];
   readonly leaves: readonly Node[];
   readonly placeholders: readonly Node[];
-  readonly assigned: readonly { readonly tensor: Tensor; readonly node: Node; readonly old: Node }[];
+  readonly updates: Traced<Result>['updates'];
+  /** Live values, in the order in which they were made. */
+  readonly live: readonly Node[];
   readonly result: Result;
 }
 
@@ -50,7 +52,7 @@ const argumentOp: Op = { name: 'argument', kind: 'leaf' };
 /**
  * Traces `step` at the first call and replays the program afterwards; a call whose arguments have other shapes or
  * dtypes traces again. The arguments, live values and tensors updated by `assign` are the only things that vary;
- * numbers are constants of the trace. Inside, reading a tensor, Math.random and Date throw CaptureError.
+ * numbers are constants of the trace. A tensor that changed since the trace is read as it is at the run. Inside, reading a tensor, Math.random and Date throw CaptureError.
  */
 export function compile<A extends readonly Tensor[], R extends Result>(step: (...args: A) => R): Captured<A, R> {
   const programs = new Map<string, Program>();
@@ -65,6 +67,7 @@ export function compile<A extends readonly Tensor[], R extends Result>(step: (..
       program = await trace((placeholders) => step(...(placeholders as unknown as A)), args);
       programs.set(signature, program);
     }
+    await realize(program.leaves.flatMap((leaf) => ownerOf(leaf) ?? []));
     latest = program;
     runs++;
     return (await replay(program, args)) as R;
@@ -90,29 +93,32 @@ async function trace(step: (args: readonly Tensor[]) => Result, args: readonly T
     placeholder.storage = new Storage(node.dtype, sizeOf(node.shape), 'argument');
     return placeholder;
   });
-  const { result, trace: record } = traced(() => step(placeholders.map((node) => new Tensor(node))));
-  const assigned = [...record.assigned].map((tensor) => {
-    const old = tensor.replaces();
-    if (!old?.storage)
+  const { result, updates, live } = traced(() => {
+    const value: unknown = step(placeholders.map((node) => new Tensor(node)));
+    if (value instanceof Promise) {
+      value.catch(() => undefined);
+      throw new CaptureError('compile: the captured function is asynchronous', 'build the graph without await');
+    }
+    return value as Result;
+  });
+  for (const { before } of updates) {
+    if (!before.storage)
       throw new CaptureError(
         'assign: a tensor without a stored value was updated in a captured function',
         'realize() it before the first call',
       );
-    return { tensor, node: tensor.node, old };
-  });
-  // The tensors keep their old values until the program has run.
-  for (const { tensor, old } of assigned) tensor.commit(old);
+  }
   const results = result === undefined ? [] : result instanceof Tensor ? [result] : [...result];
-  const outputs = [...new Set([...results.map(({ node }) => node), ...assigned.map(({ node }) => node)])].filter(
+  const outputs = [...new Set([...results.map(({ node }) => node), ...updates.map(({ next }) => next)])].filter(
     (node) => node.storage === undefined,
   );
   const device = outputs.find((node) => node.device)?.device ?? (await defaultDevice());
   const backend = await device.backend();
-  const donations = new Map(assigned.map(({ node, old }) => [node, old] as const));
+  const donations = new Map(updates.map(({ next, before }) => [next, before] as const));
   checkAlive(outputs);
   const { leaves } = describe(outputs, donations);
   const prepared = await device.exclusively(() => prepare(backend, outputs, leaves, donations));
-  return { device, prepared, outputs, leaves, placeholders, assigned, result };
+  return { device, prepared, outputs, leaves, placeholders, updates, live, result };
 }
 
 /** Throws CaptureError when the function uses a tensor whose memory was given up. */
@@ -127,7 +133,7 @@ function checkAlive(outputs: readonly Node[]): void {
 }
 
 async function replay(program: Program, args: readonly Tensor[]): Promise<Result> {
-  const { device, prepared, outputs, leaves, placeholders, assigned } = program;
+  const { device, prepared, outputs, leaves, placeholders, updates, live } = program;
   const backend = await device.backend();
   return device.exclusively(async () => {
     const current = new Map<Node, Node>();
@@ -136,12 +142,17 @@ async function replay(program: Program, args: readonly Tensor[]): Promise<Result
       if (!sameShape(node.shape, placeholder.shape)) throw new DeviceError('compile: an argument changed its shape');
       current.set(placeholder, node);
     });
-    for (const { tensor, old } of assigned) current.set(old, tensor.node);
     for (const leaf of leaves) {
-      const source = liveSource(leaf);
-      if (source) leaf.storage?.write(elementsOf(source, leaf.shape, leaf.dtype));
+      const owner = ownerOf(leaf);
+      if (owner) current.set(leaf, owner.node);
     }
     const bound = leaves.map((leaf) => current.get(leaf) ?? leaf);
+    // Whatever was given up throws here, before the sources of live values count a run that does not happen.
+    for (const { storage } of bound) storage?.on(backend);
+    for (const node of live) {
+      const source = liveSource(node);
+      if (source) node.storage?.write(elementsOf(source, node.shape, node.dtype));
+    }
     const storages = await execute(device, backend, prepared, outputs, bound);
     const values = new Map(outputs.map((node, i) => [node, storages[i] as Storage] as const));
     const fresh = (node: Node): Node => {
@@ -151,10 +162,10 @@ async function replay(program: Program, args: readonly Tensor[]): Promise<Result
       stored.storage = storage;
       return stored;
     };
-    for (const { tensor, node } of assigned) {
+    for (const { tensor, next } of updates) {
       const previous = tensor.node.storage;
-      tensor.commit(fresh(node));
-      if (previous && previous !== tensor.node.storage && !previous.disposed) previous.dispose('replaced by assign()');
+      tensor.commit(fresh(next));
+      if (previous !== tensor.node.storage) previous?.dispose(replaced);
     }
     const { result } = program;
     if (result === undefined) return undefined;

@@ -29,10 +29,13 @@ export function live<const S extends Shape>(
   device?: Device,
 ): Tensor<S> {
   const node = new Node(liveOp, [], undefined, shape, dtype, device ?? presetDevice());
-  const traced = activeTrace() !== undefined;
-  const elements = traced ? dtypes[dtype].array(sizeOf(shape)) : elementsOf(source, shape, dtype);
+  const trace = activeTrace();
+  const elements = trace ? dtypes[dtype].array(sizeOf(shape)) : elementsOf(source, shape, dtype);
   node.storage = new Storage(dtype, elements.length, 'live', elements);
-  if (traced) sources.set(node, source);
+  if (trace) {
+    sources.set(node, source);
+    trace.live.push(node);
+  }
   return new Tensor(node);
 }
 

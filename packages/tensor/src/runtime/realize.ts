@@ -26,10 +26,13 @@ export async function realize(nodes: readonly Node[], donations: Donations = new
     await device.exclusively(async () => {
       // Work queued before may have computed some of them.
       const pending = list.filter((node) => node.storage === undefined);
-      if (pending.length > 0) await compute(device, pending, donations);
+      const own = new Map(pending.map((node) => [node, donations.get(node)] as const).filter(isDonation));
+      if (pending.length > 0) await compute(device, pending, own);
     });
   }
 }
+
+const isDonation = (entry: readonly [Node, Node | undefined]): entry is readonly [Node, Node] => entry[1] !== undefined;
 
 async function compute(device: Device, outputs: readonly Node[], donations: Donations): Promise<void> {
   const backend = await device.backend();
@@ -37,7 +40,7 @@ async function compute(device: Device, outputs: readonly Node[], donations: Dona
   const prepared = await device.program(text, () => prepare(backend, outputs, leaves, donations));
   const storages = await execute(device, backend, prepared, outputs, leaves);
   outputs.forEach((output, i) => {
-    output.storage = storages[i] as Storage;
+    output.fulfil(storages[i] as Storage);
   });
   const kept = new Set(prepared.inPlace.values());
   for (const [, old] of donations) {
