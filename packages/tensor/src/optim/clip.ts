@@ -1,0 +1,37 @@
+/** Gradient clipping, as nodes of the graph: in a captured step it is part of the program. */
+import { full, zeros } from '../creation.ts';
+import type { Tensor } from '../tensor.ts';
+import { OptimizerError } from './groups.ts';
+
+const clippable = (parameters: Iterable<Tensor>): [Tensor, Tensor][] =>
+  [...parameters].flatMap((parameter) => (parameter.grad ? [[parameter, parameter.grad]] : []));
+
+const checkBound = (name: string, bound: number): void => {
+  if (!(bound > 0)) throw new OptimizerError(`${name}: the bound is ${bound}`, 'give a number above 0');
+};
+
+/**
+ * Scales the gradients of `parameters` so that the norm of all of them together, as one vector, is at most `maxNorm`,
+ * and returns the norm before (scalar). A norm that is not finite makes the gradients so, as in PyTorch.
+ */
+export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): Tensor {
+  checkBound('clipGradNorm', maxNorm);
+  const pairs = clippable(parameters);
+  const squares = pairs.map(([, gradient]) => gradient.square().sum());
+  const [first, ...others] = squares;
+  if (!first) return zeros([]);
+  const norm = others.reduce((sum, square) => sum.add(square), first).sqrt();
+  // The 1e-6 is PyTorch's, and keeps a gradient of zeros at zero.
+  const factor = full([], maxNorm).div(norm.add(1e-6)).clamp(undefined, 1);
+  for (const [parameter, gradient] of pairs) {
+    parameter.grad = gradient.mul(factor);
+    parameter.gradientSources = [...parameter.gradientSources, norm];
+  }
+  return norm;
+}
+
+/** Limits every element of the gradients of `parameters` to [-limit, limit]. */
+export function clipGradValue(parameters: Iterable<Tensor>, limit: number): void {
+  checkBound('clipGradValue', limit);
+  for (const [parameter, gradient] of clippable(parameters)) parameter.grad = gradient.clamp(-limit, limit);
+}
