@@ -3,8 +3,17 @@ import type { Backend, Slot } from '../backends/backend.ts';
 import { type DType, dtypes, type TypedArray } from '../dtype.ts';
 import { DisposedError } from '../errors.ts';
 
+/** Gives a slot back. A backend that was closed has given everything back already, and says so. */
+function release({ backend, slot }: { readonly backend: Backend; readonly slot: Slot }): void {
+  try {
+    backend.free(slot);
+  } catch (error) {
+    if (!(error instanceof DisposedError)) throw error;
+  }
+}
+
 /** Slots whose tensors were garbage collected without `dispose()` go back to their backend. */
-const collected = new FinalizationRegistry<{ backend: Backend; slot: Slot }>(({ backend, slot }) => backend.free(slot));
+const collected = new FinalizationRegistry<{ backend: Backend; slot: Slot }>(release);
 
 export class Storage {
   readonly dtype: DType;
@@ -83,7 +92,7 @@ export class Storage {
     if (this.givenUp !== undefined) return;
     const { backend, slot } = this;
     this.forget(reason);
-    if (backend && slot) backend.free(slot);
+    if (backend && slot) release({ backend, slot });
   }
 
   private forget(reason: string): void {
