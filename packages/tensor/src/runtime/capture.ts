@@ -1,7 +1,7 @@
 /** Captured functions: traced once into one program, replayed with other arguments. */
 import { CaptureError, DeviceError, printShape } from '../errors.ts';
 import { Node, type Op, topological } from '../graph.ts';
-import { sameShape, sizeOf } from '../shape.ts';
+import { sizeOf } from '../shape.ts';
 import { ownerOf, realize, Tensor } from '../tensor.ts';
 import type { Device } from './device.ts';
 import { defaultDevice, presetDevice } from './devices.ts';
@@ -54,12 +54,14 @@ const argumentOp: Op = { name: 'argument', kind: 'leaf' };
  * dtypes traces again. The arguments, live values and tensors updated by `assign` are the only things that vary;
  * numbers are constants of the trace. A tensor that changed since the trace is read as it is at the run. Inside, reading a tensor, Math.random and Date throw CaptureError.
  */
-export function compile<A extends readonly Tensor[], R extends Result>(step: (...args: A) => R): Captured<A, R> {
+export function compile<A extends readonly Tensor[], R extends Result>(step: (...args: A) => R): Captured<A, R>;
+export function compile<A extends readonly Tensor[]>(step: (...args: A) => void): Captured<A, undefined>;
+export function compile<A extends readonly Tensor[]>(step: (...args: A) => unknown): Captured<A, Result> {
   const programs = new Map<string, Program>();
   let latest: Program | undefined;
   let runs = 0;
 
-  const captured = async (...args: A): Promise<R> => {
+  const captured = async (...args: A): Promise<Result> => {
     const signature = args.map(({ dtype, shape }) => `${dtype}${printShape(shape)}`).join();
     await realize(args);
     let program = programs.get(signature);
@@ -70,7 +72,7 @@ export function compile<A extends readonly Tensor[], R extends Result>(step: (..
     await realize(program.leaves.flatMap((leaf) => ownerOf(leaf) ?? []));
     latest = program;
     runs++;
-    return (await replay(program, args)) as R;
+    return replay(program, args);
   };
   const stats = (): StepStats => {
     if (!latest) throw new CaptureError('stats: the function has not run yet', 'call it first');
@@ -87,7 +89,7 @@ export function compile<A extends readonly Tensor[], R extends Result>(step: (..
   return Object.assign(captured, { stats });
 }
 
-async function trace(step: (args: readonly Tensor[]) => Result, args: readonly Tensor[]): Promise<Program> {
+async function trace(step: (args: readonly Tensor[]) => unknown, args: readonly Tensor[]): Promise<Program> {
   const placeholders = args.map(({ node }) => {
     const placeholder = new Node(argumentOp, [], undefined, node.shape, node.dtype, node.device ?? presetDevice());
     placeholder.storage = new Storage(node.dtype, sizeOf(node.shape), 'argument');
@@ -99,7 +101,7 @@ async function trace(step: (args: readonly Tensor[]) => Result, args: readonly T
       value.catch(() => undefined);
       throw new CaptureError('compile: the captured function is asynchronous', 'build the graph without await');
     }
-    return value as Result;
+    return asResult(value);
   });
   for (const { before } of updates) {
     if (!before.storage)
@@ -121,6 +123,15 @@ async function trace(step: (args: readonly Tensor[]) => Result, args: readonly T
   return { device, prepared, outputs, leaves, placeholders, updates, live, result };
 }
 
+function asResult(value: unknown): Result {
+  if (value === undefined || value instanceof Tensor) return value;
+  if (Array.isArray(value) && value.every((entry) => entry instanceof Tensor)) return value;
+  throw new CaptureError(
+    'compile: the captured function returned something else than tensors',
+    'return a tensor, a list of tensors, or nothing',
+  );
+}
+
 /** Throws CaptureError when the function uses a tensor whose memory was given up. */
 function checkAlive(outputs: readonly Node[]): void {
   for (const node of topological(outputs, ({ inputs }) => inputs)) {
@@ -139,7 +150,11 @@ async function replay(program: Program, args: readonly Tensor[]): Promise<Result
     const current = new Map<Node, Node>();
     placeholders.forEach((placeholder, i) => {
       const { node } = args[i] as Tensor;
-      if (!sameShape(node.shape, placeholder.shape)) throw new DeviceError('compile: an argument changed its shape');
+      if (node.device !== undefined && node.device !== device)
+        throw new DeviceError(
+          `compile: argument ${i} is on device ${node.device.name}, and the function was traced on ${device.name}`,
+          'capture the function again for the other device',
+        );
       current.set(placeholder, node);
     });
     for (const leaf of leaves) {
