@@ -7,6 +7,7 @@ import {
   cosineSchedule,
   type Device,
   DisposedError,
+  defineOp,
   dropout,
   Generator,
   live,
@@ -301,6 +302,16 @@ describe('a captured function', () => {
     a.square().sum().backward();
     await optimizer.step();
     await expect(both()).rejects.toThrow('have taken different numbers of steps');
+  });
+
+  it('tells operations of one name apart by what they do, and follows the tensors that they close over', async () => {
+    const factor = values(5);
+    const timesTwo = defineOp({ name: 'mine', forward: ([x]) => (x as Tensor).mul(2) });
+    const timesFactor = defineOp({ name: 'mine', forward: ([x]) => (x as Tensor).mul(factor) });
+    const x = values(1);
+    expect(await timesTwo([x], undefined).item()).toBe(2);
+    expect(await timesFactor([x], undefined).item()).toBe(5);
+    expect(await (await compile((y: Tensor) => timesFactor([y], undefined))(x)).item()).toBe(5);
   });
 
   it('returns tensors only', async () => {

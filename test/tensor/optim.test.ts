@@ -337,6 +337,18 @@ describe('memory', () => {
     expect(p.node.inputs).toEqual([]);
   });
 
+  it('of one device is left alone while another device computes', async () => {
+    const devices = [await openDevice('reference'), await openDevice('reference')];
+    const parameters = devices.map((own) => tensor([1, 2], { requiresGrad: true, device: own }));
+    const optimizer = new SGD(
+      parameters.map((p) => ({ parameters: [p] })),
+      { learningRate: 0.25 },
+    );
+    for (const p of parameters) p.square().sum().backward();
+    await optimizer.step();
+    for (const p of parameters) expect(Array.from(await p.data())).toEqual([0.5, 1]);
+  });
+
   it('is taken over: an old value that is read afterwards throws, naming what made it', async () => {
     const p = parameter([1, 2]);
     const old = new Tensor(p.node);

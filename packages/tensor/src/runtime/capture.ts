@@ -1,4 +1,5 @@
 /** Captured functions: traced once into one program, replayed with other arguments. */
+import { operandsOf, resolve } from '../compile/fuse.ts';
 import { CaptureError, DeviceError, printShape } from '../errors.ts';
 import { Node, type Op, topological } from '../graph.ts';
 import { sizeOf } from '../shape.ts';
@@ -134,7 +135,7 @@ function asResult(value: unknown): Result {
 
 /** Throws CaptureError when the function uses a tensor whose memory was given up. */
 function checkAlive(outputs: readonly Node[]): void {
-  for (const node of topological(outputs, ({ inputs }) => inputs)) {
+  for (const node of topological(outputs.map(resolve), operandsOf)) {
     if (node.storage?.disposed)
       throw new CaptureError(
         `compile: the function uses a tensor made by ${node.op.name} that was given up`,

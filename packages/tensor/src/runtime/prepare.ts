@@ -1,11 +1,12 @@
 /** From graph to executable: describe, fuse, lower, plan, compile. */
 import type { Backend, Executable } from '../backends/backend.ts';
-import { fuse, resolve } from '../compile/fuse.ts';
+import { attributeText } from '../compile/attributes.ts';
+import { fuse, operandsOf, resolve } from '../compile/fuse.ts';
 import { lower } from '../compile/lower.ts';
 import { type Plan, plan } from '../compile/plan.ts';
+import { share } from '../compile/share.ts';
 import { type DType, dtypes } from '../dtype.ts';
 import { DTypeError } from '../errors.ts';
-import { type Expr, print } from '../expr/expr.ts';
 import { type Node, topological } from '../graph.ts';
 import { sizeOf } from '../shape.ts';
 
@@ -28,11 +29,12 @@ export interface Described {
   readonly leaves: readonly Node[];
 }
 
-const operandsOf = (node: Node): readonly Node[] => (node.storage !== undefined ? [] : node.inputs);
-
-/** The graph as text: equal texts mean equal programs, whatever the leaves hold. */
+/**
+ * The graph as text: equal texts mean equal programs, whatever the leaves hold. Composites are described by their
+ * definitions, since a name says nothing about what a user's own operation does or which tensors it closes over.
+ */
 export function describe(outputs: readonly Node[], donations: ReadonlyMap<Node, Node>): Described {
-  const order = topological(outputs, operandsOf);
+  const order = topological(outputs.map(resolve), operandsOf);
   const number = new Map<Node, number>();
   const leaves: Node[] = [];
   const lines: string[] = [];
@@ -44,22 +46,13 @@ export function describe(outputs: readonly Node[], donations: ReadonlyMap<Node, 
       lines.push(`leaf ${type}`);
     } else {
       lines.push(
-        `${node.op.name} ${type} ${node.inputs.map((input) => number.get(input))} ${attributeText(node.attributes)}`,
+        `${node.op.name} ${type} ${operandsOf(node).map((input) => number.get(input))} ${attributeText(node.attributes)}`,
       );
     }
   }
-  const donated = [...donations].map(([result, old]) => `${number.get(result)}<${number.get(old) ?? '-'}`);
-  lines.push(`outputs ${outputs.map((output) => number.get(output))} ${donated}`);
+  const donated = [...donations].map(([result, old]) => `${number.get(resolve(result))}<${number.get(old) ?? '-'}`);
+  lines.push(`outputs ${outputs.map((output) => number.get(resolve(output)))} ${donated}`);
   return { text: lines.join('\n'), leaves };
-}
-
-function attributeText(attributes: unknown): string {
-  if (attributes === undefined) return '';
-  if (typeof attributes === 'number') return Object.is(attributes, -0) ? '-0' : String(attributes);
-  return JSON.stringify(attributes, (key, value: unknown) => {
-    if (key === 'expr') return print(value as Expr);
-    return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
-  });
 }
 
 /** Compiles the graph of `outputs` for `backend`. */
@@ -71,17 +64,20 @@ export async function prepare(
 ): Promise<Prepared> {
   const computed = outputs.filter((output) => sizeOf(output.shape) > 0);
   checkDTypes(backend, [...leaves, ...outputs]);
-  const fusion = fuse(computed, { buffersPerKernel: backend.limits.buffersPerKernel });
+  const shared = share(computed);
+  const target = (output: Node): Node => shared.get(resolve(output)) as Node;
+  const fusion = fuse(computed.map(target), { buffersPerKernel: backend.limits.buffersPerKernel });
   const lowered = lower(fusion);
   const read = new Set(lowered.nodes);
   const used = leaves.filter((leaf) => read.has(leaf));
-  const resolved = new Map([...donations].map(([result, old]) => [resolve(result), old] as const));
-  const planned: Plan = plan(lowered, used, computed.map(resolve), resolved);
+  const resolved = new Map(
+    [...donations].filter(([result]) => shared.has(resolve(result))).map(([result, old]) => [target(result), old] as const),
+  );
+  const planned: Plan = plan(lowered, used, computed.map(target), resolved);
   const leafNumber = new Map(leaves.map((leaf, i) => [leaf, i] as const));
   const outputNumber = new Map<Node, number>();
   outputs.forEach((output, i) => {
-    const target = resolve(output);
-    if (!outputNumber.has(target)) outputNumber.set(target, i);
+    if (sizeOf(output.shape) > 0 && !outputNumber.has(target(output))) outputNumber.set(target(output), i);
   });
   return {
     executable: await backend.compile(planned.program),
