@@ -17,10 +17,15 @@ import {
 } from '@actionclip/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+const open = {
+  reference: () => openDevice('reference'),
+  wasm: () => openDevice('wasm', { threads: 1 }),
+  webgpu: () => openDevice('webgpu', { allowSoftware: true }),
+};
+const names = ['reference', 'wasm', 'webgpu'] as const;
 const devices: Record<string, Device> = {};
 beforeAll(async () => {
-  devices.reference = await openDevice('reference');
-  devices.wasm = await openDevice('wasm', { threads: 1 });
+  for (const name of names) devices[name] = await open[name]();
 });
 afterAll(async () => {
   for (const device of Object.values(devices)) await device.close();
@@ -32,7 +37,7 @@ const noise = (count: number, seed: number): Float32Array =>
 
 const bits = (values: ArrayLike<number>): number[] => Array.from(values, (value) => (Object.is(value, -0) ? 0 : value));
 
-describe.each(['reference', 'wasm'])('on %s', (name) => {
+describe.each(names)('on %s', (name) => {
   const on = (): { device: Device } => ({ device: devices[name] as Device });
   const input = (count: number, shape: readonly number[], seed: number): Tensor =>
     tensor(noise(count, seed), { shape, ...on() });
@@ -112,7 +117,7 @@ describe.each(['reference', 'wasm'])('on %s', (name) => {
   });
 
   it('memory does not grow over 200 captured steps', async () => {
-    const own = await openDevice(name as 'reference' | 'wasm', name === 'wasm' ? { threads: 1 } : {});
+    const own = await open[name]();
     const weight = tensor(noise(4096, 1), { requiresGrad: true, device: own });
     const optimizer = new AdamW([weight]);
     const x = tensor(noise(4096, 2), { device: own });
