@@ -3,9 +3,13 @@
  * greedy pass over the graph, operands first; it looks at dataflow and cost alone, never at names or at the order in
  * which the user built the graph.
  */
+import { dtypes } from '../dtype.ts';
 import { cost } from '../expr/cost.ts';
+import { axis, constant, type Expr } from '../expr/expr.ts';
+import { affine } from '../expr/simplify.ts';
 import { type Node, topological } from '../graph.ts';
 import { type MapAttributes, mapOp } from '../ops/map.ts';
+import { flatten } from '../ops/view.ts';
 import { sizeOf } from '../shape.ts';
 
 export interface FusionLimits {
@@ -24,6 +28,9 @@ export interface Fusion {
 const cheapTwice = 12;
 /** The same where a broadcast would recompute it many times. */
 const cheapOften = 2;
+/** What it costs to choose among operands by index, and to follow an index that is data. */
+const choosing = 13;
+const following = 16;
 /** Terms beyond this size are cut, so that kernels stay compilable. */
 const longest = 256;
 
@@ -57,27 +64,36 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits): Fusion {
   const isTarget = new Set(targets);
   const roots = new Set<Node>();
 
-  const store = (node: Node): Inlined => {
+  const own = (node: Node): Inlined => {
     const known = inlined.get(node);
     if (stored.has(node) && known) return known;
-    // A view of a buffer gains nothing from being stored: what it views is.
     stored.add(node);
     if (node.storage === undefined) roots.add(node);
     const result: Inlined = { cost: 0, buffers: new Set([node]), reduction: undefined };
     inlined.set(node, result);
     return result;
   };
+  /** Gives `node` a buffer, or what it shows in another shape: the elements lie in order there as well. */
+  const store = (node: Node): void => {
+    const below = isTarget.has(node) ? node : unshaped(node);
+    const entry = own(below);
+    for (let shown = node; shown !== below && !stored.has(shown); shown = operandsOf(shown)[0] as Node) inlined.set(shown, entry);
+  };
   const of = (node: Node): Inlined => inlined.get(node) as Inlined;
   const mostReads = limits.buffersPerKernel - 1;
 
   for (const node of order) {
     if (node.storage !== undefined || node.op.kind === 'leaf' || node.op.kind === 'scatter') {
-      if (node.op.kind === 'scatter') operandsOf(node).forEach(store);
+      if (node.op.kind === 'scatter') for (const operand of operandsOf(node)) store(operand);
       store(node);
       continue;
     }
     const operands = [...new Set(operandsOf(node))];
-    for (const operand of operands) if (mustStore(node, operand, of(operand))) store(operand);
+    for (const operand of operands) {
+      // A matrix product reads its operands by strides; anything else is laid out for it first.
+      const irregular = node.op.kind === 'contract' && !readsByStrides(operand, stored);
+      if (irregular || mustStore(node, operand, of(operand))) store(operand);
+    }
     let reduction: Node | undefined;
     for (const operand of operands) {
       const carried = of(operand).reduction;
@@ -90,19 +106,53 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits): Fusion {
       if (of(widest).buffers.size <= 1) break;
       store(widest);
     }
-    const own = node.op === mapOp ? cost((node.attributes as MapAttributes).expr) : 0;
     const carries = operands.map((operand) => of(operand).reduction).find((carried) => carried !== undefined);
     const entry: Inlined = {
-      cost: node.op.kind === 'pointwise' ? operands.reduce((sum, operand) => sum + of(operand).cost, own) : 0,
+      cost: node.op.kind === 'pointwise' ? operands.reduce((sum, operand) => sum + of(operand).cost, ownCost(node)) : 0,
       buffers: union(operands.map(of)),
       reduction: node.op.kind === 'reduce' || node.op.kind === 'contract' ? node : carries,
     };
     inlined.set(node, entry);
     const shared = (consumers.get(node) ?? 0) > 1;
-    const tooDear = entry.cost > longest || (shared && (entry.reduction !== undefined || entry.cost > cheapTwice));
+    const again = entry.reduction !== undefined || entry.cost > cheapTwice || (entry.cost > 0 && fullReads(node, entry) > 1);
+    const tooDear = entry.cost > longest || (shared && again);
     if (isTarget.has(node) || tooDear) store(node);
   }
   return { roots: order.filter((node) => roots.has(node)), stored };
+}
+
+function ownCost(node: Node): number {
+  if (node.op === mapOp) return cost((node.attributes as MapAttributes).expr);
+  if (node.inputs.length < 2) return 0;
+  return node.op.reads === 'many' ? following : choosing;
+}
+
+/** Buffers of about the node's own size that computing it reads: more than one makes reading its stored value cheaper. */
+function fullReads(node: Node, { buffers }: Inlined): number {
+  let count = 0;
+  for (const buffer of buffers) if (2 * sizeOf(buffer.shape) > sizeOf(node.shape)) count++;
+  return count;
+}
+
+/** The node whose elements `node` shows under another shape. */
+export function unshaped(node: Node): Node {
+  let current = node;
+  while (current.op.rowMajor && current.storage === undefined) current = resolve(current.inputs[0] as Node);
+  return current;
+}
+
+/** Whether every buffer behind `node` is read at an index that is affine in the node's own. */
+function readsByStrides(node: Node, stored: ReadonlySet<Node>): boolean {
+  let regular = true;
+  const rank = node.shape.length;
+  const visit = (current: Node, index: readonly Expr[]): Expr => {
+    if (stored.has(current) || current.storage !== undefined) {
+      if (!affine(flatten(index, current.shape), rank)) regular = false;
+    } else if (current.op.at) current.op.at(current, index, (k, at) => visit(resolve(current.inputs[k] as Node), at));
+    return constant(0, dtypes[current.dtype].scalar);
+  };
+  visit(node, node.shape.map((extent, i) => axis(i, extent)));
+  return regular;
 }
 
 /** Whether `node` must read `operand` from a buffer rather than compute it in place. */
@@ -113,7 +163,8 @@ function mustStore(node: Node, operand: Node, entry: Inlined): boolean {
   if (reads === 'many') return entry.reduction !== undefined || entry.cost > cheapOften;
   if (entry.reduction === undefined || sameIndex) return false;
   // A view reads a reduction through another index: fine where it reads no more points than there are.
-  return entry.reduction.op.kind === 'contract' || node.inputs.length > 1 || sizeOf(node.shape) > sizeOf(operand.shape);
+  if (entry.reduction.op.kind === 'contract') return !node.op.rowMajor;
+  return node.inputs.length > 1 || sizeOf(node.shape) > sizeOf(operand.shape);
 }
 
 function union(entries: readonly Inlined[]): Set<Node> {

@@ -5,10 +5,10 @@ import type { Node } from '../graph.ts';
 import type { ScatterAttributes } from '../ops/index.ts';
 import { type MapAttributes, mapOp } from '../ops/map.ts';
 import { type ReduceAttributes, reduceOp } from '../ops/reduce.ts';
-import { flatten } from '../ops/view.ts';
+import { flatten, unflatten } from '../ops/view.ts';
 import { sizeOf, stridesOf } from '../shape.ts';
 import { collapse } from './collapse.ts';
-import { type Fusion, resolve } from './fuse.ts';
+import { type Fusion, resolve, unshaped } from './fuse.ts';
 import type { BufferUse, Kernel, LoopKernel, ScatterKernel } from './kernel.ts';
 
 /** Kernels whose buffers are still the nodes that they hold: `nodes[buffer]`. */
@@ -49,7 +49,9 @@ function loopKernel(root: Node, stored: ReadonlySet<Node>, bufferOf: (node: Node
   const inputs: BufferUse[] = [];
   const slots = new Map<Node, number>();
   const names: string[] = [];
-  const rank = root.shape.length;
+  // A matrix product is computed over its own rows and columns, also where the root shows it in another shape.
+  const shape = contractionBelow(root, root, stored)?.shape ?? root.shape;
+  const rank = shape.length;
   let fold: Fold | undefined;
 
   const slotOf = (node: Node): number => {
@@ -102,29 +104,42 @@ function loopKernel(root: Node, stored: ReadonlySet<Node>, bufferOf: (node: Node
     const a = read(0, [...index.slice(0, -1), k]);
     const b = read(1, [...index.slice(0, -2), k, index[index.length - 1] as Expr]);
     // The template takes rows and columns from the last two axes, which holds as views never come between.
-    const ownIndex = rank >= 2 && rank === node.shape.length;
+    const ownIndex = rank >= 2 && shape === node.shape;
     fold = { op: 'sum', extent: [inner], body: mul(a, b) };
     if (ownIndex && scalar === 'f32') fold.factors = [a, b];
     return accumulator(scalar);
   };
 
-  const index = root.shape.map((extent, i) => axis(i, extent));
+  const point = shape.map((extent, i) => axis(i, extent));
+  const index = shape === root.shape ? point : unflatten(flatten(point, shape), root.shape);
   const value = cast(visit(root, index), dtypes[root.dtype].scalar);
   const outputs = [{ buffer: bufferOf(root), dtype: root.dtype, value }];
   const name = [...new Set(names)].join('+');
   return collapse({
     kind: 'loop',
     name,
-    shape: root.shape,
+    shape,
     inputs,
     ...(fold ? { reduce: fold as Fold } : {}),
     outputs,
   });
 }
 
+/** The contraction that `node` computes in place, if there is one. */
+function contractionBelow(node: Node, root: Node, stored: ReadonlySet<Node>): Node | undefined {
+  if (node !== root && stored.has(node)) return undefined;
+  if (node.op.kind === 'contract') return node;
+  if (node.op.kind !== 'pointwise') return undefined;
+  for (const operand of node.inputs) {
+    const found = contractionBelow(resolve(operand), root, stored);
+    if (found) return found;
+  }
+  return undefined;
+}
+
 function scatterKernel(root: Node, bufferOf: (node: Node) => number): ScatterKernel {
   const { outer, count, inner, size, aligned } = root.attributes as ScatterAttributes;
-  const [source, index] = root.inputs.map(resolve) as [Node, Node];
+  const [source, index] = root.inputs.map((input) => unshaped(resolve(input))) as [Node, Node];
   const strides = stridesOf([outer, count, inner]) as [number, number, number];
   return {
     kind: 'scatter',

@@ -20,9 +20,11 @@ export function simplify(op: ScalarOp, type: ScalarType, args: readonly Expr[]):
       type,
     );
   }
-  return (
-    (type === 'i32' ? simplifyInteger(op, args) : undefined) ?? algebraic(op, type, args) ?? intern(op, type, args)
-  );
+  const result =
+    (type === 'i32' ? simplifyInteger(op, args) : undefined) ?? algebraic(op, type, args) ?? intern(op, type, args);
+  if (type !== 'i32' || result.op === 'constant') return result;
+  const { min, max } = range(result);
+  return min === max ? constant(min, 'i32') : result;
 }
 
 const isConstant = (e: Expr | undefined, value: number): boolean => e?.op === 'constant' && e.value === value;
@@ -127,7 +129,7 @@ function rejoin(terms: Map<Expr, number>, offset: number): Linear {
     if (e.op !== 'mod') continue;
     const [x, n] = e.args as [Expr, Expr];
     if (n.op !== 'constant') continue;
-    const quotient = intern('div', 'i32', [x, n]);
+    const quotient = simplify('div', 'i32', [x, n]);
     if (terms.get(quotient) !== factor * n.value) continue;
     terms.delete(e);
     terms.delete(quotient);
@@ -189,16 +191,16 @@ function divide(op: 'div' | 'mod', a: Expr, n: number): Expr | undefined {
   if (bounds.min < 0) return undefined;
   if (bounds.max < n) return op === 'div' ? constant(0, 'i32') : a;
   const form = linear(a);
-  const multiples = new Map<Expr, number>();
-  const rest = new Map<Expr, number>();
-  for (const [e, factor] of form.terms) (factor % n === 0 ? multiples : rest).set(e, factor);
-  const restOffset = ((form.constant % n) + n) % n;
-  const restExpr = rebuild({ terms: rest, constant: restOffset });
-  const restRange = range(restExpr);
-  if (restRange.min >= 0 && restRange.max < n) {
-    if (op === 'mod') return restExpr;
-    const quotient = new Map([...multiples].map(([e, factor]) => [e, factor / n] as const));
-    return rebuild({ terms: quotient, constant: (form.constant - restOffset) / n });
+  // Tried first with n itself, then with each divisor of n that it shares with a coefficient: with g of them,
+  // (g·q + r) div n = q div (n/g) and (g·q + r) mod n = g·(q mod n/g) + r when r stays within [0, g).
+  const divisors = new Set([n, ...[...form.terms.values()].map((factor) => gcd(Math.abs(factor), n))]);
+  for (const g of [...divisors].sort((x, y) => y - x)) {
+    const parts = split(form, g);
+    if (parts === undefined || g === 1) continue;
+    const whole = n / g;
+    if (op === 'div') return simplify('div', 'i32', [parts.quotient, constant(whole, 'i32')]);
+    const kept = simplify('mod', 'i32', [parts.quotient, constant(whole, 'i32')]);
+    return rebuild(linear(intern('add', 'i32', [scaled(kept, g), parts.rest])));
   }
   // (x div m) div n = x div (m·n);  (x mod m) mod n = x mod n when n divides m.
   const [x, m] = a.args as [Expr, Expr];
@@ -209,6 +211,23 @@ function divide(op: 'div' | 'mod', a: Expr, n: number): Expr | undefined {
     return simplify('mod', 'i32', [x, constant(n, 'i32')]);
   }
   return undefined;
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+
+/** The form as g · quotient + rest with the rest in [0, g), where its terms show that; undefined elsewhere. */
+function split(form: Linear, g: number): { quotient: Expr; rest: Expr } | undefined {
+  const multiples = new Map<Expr, number>();
+  const others = new Map<Expr, number>();
+  for (const [e, factor] of form.terms) {
+    if (factor % g === 0) multiples.set(e, factor / g);
+    else others.set(e, factor);
+  }
+  const offset = ((form.constant % g) + g) % g;
+  const rest = rebuild({ terms: others, constant: offset });
+  const bounds = range(rest);
+  if (bounds.min < 0 || bounds.max >= g) return undefined;
+  return { quotient: rebuild({ terms: multiples, constant: (form.constant - offset) / g }), rest };
 }
 
 // ---- Ranges -------------------------------------------------------------------------------------------------------

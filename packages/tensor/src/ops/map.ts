@@ -61,6 +61,7 @@ const stopGradientOp: Op = {
   name: 'detach',
   kind: 'pointwise',
   sameIndex: true,
+  rowMajor: true,
   reads: 'once',
   at: (_, index, read) => read(0, index),
 };

@@ -30,6 +30,7 @@ export function unflatten(linear: Expr, shape: Shape): Expr[] {
 const reshapeOp: Op = {
   name: 'reshape',
   kind: 'pointwise',
+  rowMajor: true,
   reads: 'once',
   at: (node, index, read) => {
     const from = (node.inputs[0] as Node).shape;

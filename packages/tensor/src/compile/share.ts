@@ -1,0 +1,37 @@
+/** Common subexpressions: nodes that compute the same from the same become one node. */
+import { Node, type Op, topological } from '../graph.ts';
+import { attributeText } from './attributes.ts';
+import { operandsOf, resolve } from './fuse.ts';
+
+/**
+ * For every node behind `outputs` (composites resolved), the node that stands for it. Outputs keep a node of their own,
+ * since each of them gets memory of its own.
+ */
+export function share(outputs: readonly Node[]): ReadonlyMap<Node, Node> {
+  const canonical = new Map<Node, Node>();
+  const known = new Map<string, Node>();
+  const opNumbers = new Map<Op, number>();
+  const numberOf = (op: Op): number => {
+    const number = opNumbers.get(op) ?? opNumbers.size;
+    opNumbers.set(op, number);
+    return number;
+  };
+  const targets = new Set(outputs.map(resolve));
+  for (const node of topological([...targets], operandsOf)) {
+    if (node.storage !== undefined) {
+      canonical.set(node, node);
+      continue;
+    }
+    const operands = operandsOf(node);
+    const inputs = operands.map((operand) => canonical.get(operand) as Node);
+    const key = `${numberOf(node.op)} ${node.dtype}[${node.shape}] ${inputs.map(({ id }) => id)} ${attributeText(node.attributes)}`;
+    let same = targets.has(node) ? undefined : known.get(key);
+    if (same === undefined) {
+      const unchanged = inputs.every((input, i) => input === node.inputs[i]);
+      same = unchanged ? node : new Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.device);
+      if (!known.has(key)) known.set(key, same);
+    }
+    canonical.set(node, same);
+  }
+  return canonical;
+}
