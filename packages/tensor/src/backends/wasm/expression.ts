@@ -316,7 +316,7 @@ export class ExpressionEmitter {
   }
 
   #fromStorage(dtype: DType, lanes: Code): Code {
-    if (dtype === 'f16') return call(this.#library.index('halfToFloat'), lanes);
+    if (dtype === 'f16') return this.#library.inline('halfToFloat', lanes);
     return dtype === 'bool' ? op('i32x4.ne', lanes, i32x4(0)) : lanes;
   }
 
@@ -343,7 +343,7 @@ export class ExpressionEmitter {
       f.access(name, 0, 0);
     };
     if (dtype === 'f16') {
-      narrow(call(this.#library.index('floatToHalf'), value), [0, 1, 4, 5, 8, 9, 12, 13], 'v128.store64_lane');
+      narrow(this.#library.inline('floatToHalf', value), [0, 1, 4, 5, 8, 9, 12, 13], 'v128.store64_lane');
     } else if (dtype === 'u8') narrow(value, [0, 4, 8, 12], 'v128.store32_lane');
     else f.store('v128.store', address, dtype === 'bool' ? op('v128.and', value, i32x4(1)) : value);
   }

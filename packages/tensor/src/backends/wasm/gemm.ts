@@ -19,7 +19,7 @@ import {
   storeOutputs,
   termCost,
 } from './loop.ts';
-import { defineMicroKernel, microTile } from './micro-kernel.ts';
+import { defineMicroKernel, mr, nr } from './micro-kernel.ts';
 
 /** Most rows, columns and steps that one tile of the product takes up at a time: its panels stay in the caches. */
 const tileRows = 100;
@@ -72,7 +72,6 @@ export function defineContraction(
   name: string,
   relaxed: boolean,
 ): { phases: Phase[]; workspace: number } {
-  const { mr, nr } = microTile(relaxed);
   const batch = kernel.shape.slice(0, -2);
   const [m, n] = kernel.shape.slice(-2) as [number, number];
   const k = kernel.reduce?.extent[0] as number;
@@ -208,7 +207,6 @@ function definePack(library: Library, contraction: Contraction, side: Side, name
 /** Units are tiles of the product, over all batches. */
 function defineMultiply(library: Library, contraction: Contraction, name: string, relaxed: boolean): Phase {
   const { kernel, batch, m, n, k, sides, rows, columns } = contraction;
-  const { mr, nr } = microTile(relaxed);
   const [tilesDown, tilesAcross] = [Math.ceil(m / rows), Math.ceil(n / columns)];
   const micro = defineMicroKernel(library, relaxed);
   library.module.define(

@@ -1,12 +1,13 @@
 /** The internal functions of one module, each added when the first kernel asks for it. */
 import { scalarFunctions } from './arithmetic.ts';
-import type { FunctionBuilder, ModuleBuilder, ValueType } from './assembler.ts';
+import type { Code, FunctionBuilder, Local, ModuleBuilder, ValueType } from './assembler.ts';
 import { vectorFunctions } from './functions.ts';
 
 export interface LibraryFunction {
   readonly parameters: readonly ValueType[];
   readonly results: readonly ValueType[];
-  readonly write: (f: FunctionBuilder, library: Library) => void;
+  /** Leaves the results on the stack; `first` is the local of the first parameter, and the others follow it. */
+  readonly write: (f: FunctionBuilder, library: Library, first: Local) => void;
 }
 
 export class Library {
@@ -24,9 +25,19 @@ export class Library {
     const definition = vectorFunctions[name] ?? scalarFunctions[name];
     if (!definition) throw new Error(`library: no function '${name}'`);
     const { parameters, results, write } = definition;
-    const index = this.module.define(parameters, results, (f) => write(f, this));
+    const index = this.module.define(parameters, results, (f) => write(f, this, 0));
     this.#indices.set(name, index);
     return index;
+  }
+
+  /**
+   * The body of the function `name` of four lanes, in place: a loop then builds the constants once, where a called
+   * function builds them at every call.
+   */
+  inline(name: string, argument: Code): Code {
+    const definition = vectorFunctions[name];
+    if (!definition) throw new Error(`library: no function '${name}'`);
+    return (f) => definition.write(f, this, f.let('v128', argument));
   }
 
   /** The index of a function that the caller describes, added once under `name`. */
@@ -34,7 +45,7 @@ export class Library {
     const known = this.#indices.get(name);
     if (known !== undefined) return known;
     const { parameters, results, write } = definition;
-    const index = this.module.define(parameters, results, (f) => write(f, this));
+    const index = this.module.define(parameters, results, (f) => write(f, this, 0));
     this.#indices.set(name, index);
     return index;
   }

@@ -5,23 +5,16 @@
 import { type Code, get, i32, type Local, load, op, shuffle } from './assembler.ts';
 import type { Library } from './library.ts';
 
-export interface MicroTile {
-  /** Rows: elements of a panel of the first factor. */
-  readonly mr: number;
-  /** Columns, in whole vectors: elements of a panel of the second factor. */
-  readonly nr: number;
-}
-
-export function microTile(relaxed: boolean): MicroTile {
-  return relaxed ? { mr: 5, nr: 8 } : { mr: 4, nr: 8 };
-}
+/** Rows of the tile: elements of a panel of the first factor. */
+export const mr = 5;
+/** Columns of the tile, in whole vectors: elements of a panel of the second factor. */
+export const nr = 8;
 
 /**
  * micro(a, b, c, steps, stride, first): c[i][j] = Σ a[k][i]·b[k][j] over `steps` steps, added to what is there unless
  * `first`; rows of c are `stride` bytes apart.
  */
 export function defineMicroKernel(library: Library, relaxed: boolean): number {
-  const { mr, nr } = microTile(relaxed);
   const [a, b, c, steps, stride, first] = [0, 1, 2, 3, 4, 5];
   return library.define(`multiply${mr}x${nr}`, {
     parameters: ['i32', 'i32', 'i32', 'i32', 'i32', 'i32'],

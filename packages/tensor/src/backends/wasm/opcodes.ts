@@ -59,7 +59,7 @@ const simd: readonly [string, number][] = [
   ...consecutive(203, family('i64x2', 'shl shr_s shr_u add _ _ sub')),
   ...consecutive(222, 'i64x2.extmul_low_i32x4_u i64x2.extmul_high_i32x4_u'),
   ...consecutive(224, family('f32x4', 'abs neg _ sqrt add sub mul div min max pmin pmax')),
-  ...consecutive(236, family('f64x2', 'abs neg _ sqrt add sub mul div min max')),
+  ...consecutive(236, family('f64x2', 'abs neg _ sqrt add sub mul div min max pmin pmax')),
   ...consecutive(248, 'i32x4.trunc_sat_f32x4_s i32x4.trunc_sat_f32x4_u f32x4.convert_i32x4_s f32x4.convert_i32x4_u'),
   ...consecutive(252, 'i32x4.trunc_sat_f64x2_s_zero'),
   ['f32x4.relaxed_madd', 0x105],

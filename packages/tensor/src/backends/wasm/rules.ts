@@ -175,7 +175,9 @@ const lanewise =
 
 const vectorFloat: Rules = {
   ...named('f32x4', floatUnary, floatBinary),
-  ...Object.fromEntries(transcendental.map((name) => [name, library(name)])),
+  ...Object.fromEntries(
+    transcendental.map((name): [string, Rule] => [name, (functions, a) => functions.inline(name, a)]),
+  ),
   mod: lanewise('f32x4', library('floatRemainder')),
   pow: lanewise('f32x4', library('floatPower')),
   sign: (_, a) => {
