@@ -86,7 +86,7 @@ function merge(kernel: LoopKernel, i: number): LoopKernel | undefined {
 }
 
 /** Index divisions that a kernel's terms contain: a merge that adds one has not worked. */
-function divisions(kernel: LoopKernel): number {
+export function divisions(kernel: LoopKernel): number {
   let count = 0;
   const seen = new Set<Expr>();
   const tally = (e: Expr): void =>

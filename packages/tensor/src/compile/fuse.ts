@@ -77,7 +77,8 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits): Fusion {
   const store = (node: Node): void => {
     const below = isTarget.has(node) ? node : unshaped(node);
     const entry = own(below);
-    for (let shown = node; shown !== below && !stored.has(shown); shown = operandsOf(shown)[0] as Node) inlined.set(shown, entry);
+    for (let shown = node; shown !== below && !stored.has(shown); shown = operandsOf(shown)[0] as Node)
+      inlined.set(shown, entry);
   };
   const of = (node: Node): Inlined => inlined.get(node) as Inlined;
   const mostReads = limits.buffersPerKernel - 1;
@@ -114,7 +115,8 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits): Fusion {
     };
     inlined.set(node, entry);
     const shared = (consumers.get(node) ?? 0) > 1;
-    const again = entry.reduction !== undefined || entry.cost > cheapTwice || (entry.cost > 0 && fullReads(node, entry) > 1);
+    const again =
+      entry.reduction !== undefined || entry.cost > cheapTwice || (entry.cost > 0 && fullReads(node, entry) > 1);
     const tooDear = entry.cost > longest || (shared && again);
     if (isTarget.has(node) || tooDear) store(node);
   }
@@ -151,7 +153,10 @@ function readsByStrides(node: Node, stored: ReadonlySet<Node>): boolean {
     } else if (current.op.at) current.op.at(current, index, (k, at) => visit(resolve(current.inputs[k] as Node), at));
     return constant(0, dtypes[current.dtype].scalar);
   };
-  visit(node, node.shape.map((extent, i) => axis(i, extent)));
+  visit(
+    node,
+    node.shape.map((extent, i) => axis(i, extent)),
+  );
   return regular;
 }
 

@@ -7,7 +7,7 @@ import { type MapAttributes, mapOp } from '../ops/map.ts';
 import { type ReduceAttributes, reduceOp } from '../ops/reduce.ts';
 import { flatten, unflatten } from '../ops/view.ts';
 import { sizeOf, stridesOf } from '../shape.ts';
-import { collapse } from './collapse.ts';
+import { collapse, divisions } from './collapse.ts';
 import { type Fusion, resolve, unshaped } from './fuse.ts';
 import type { BufferUse, Kernel, LoopKernel, ScatterKernel } from './kernel.ts';
 
@@ -45,12 +45,43 @@ interface Fold {
   factors?: readonly [Expr, Expr];
 }
 
+/** The kernel of `root`, over the one of its possible iteration spaces whose indices need the fewest divisions. */
 function loopKernel(root: Node, stored: ReadonlySet<Node>, bufferOf: (node: Node) => number): LoopKernel {
+  // A matrix product is computed over its own rows and columns, also where the root shows it in another shape.
+  const product = contractionBelow(root, root, stored);
+  if (product) return kernelOver(product.shape, root, stored, bufferOf);
+  let best: LoopKernel | undefined;
+  for (const shape of spaces(root, stored)) {
+    const kernel = kernelOver(shape, root, stored, bufferOf);
+    if (best === undefined || divisions(kernel) < divisions(best)) best = kernel;
+    if (divisions(best) === 0) break;
+  }
+  return best as LoopKernel;
+}
+
+/** Shapes over which `root` can be computed in row-major order: its own, and those that views below it show otherwise. */
+function spaces(root: Node, stored: ReadonlySet<Node>): readonly (readonly number[])[] {
+  const found = new Map([[root.shape.join(), root.shape]]);
+  const visit = (node: Node): void => {
+    if ((node !== root && stored.has(node)) || !(node.op.rowMajor || node.op.sameIndex)) return;
+    for (const operand of node.inputs.map(resolve)) {
+      found.set(operand.shape.join(), operand.shape);
+      visit(operand);
+    }
+  };
+  visit(root);
+  return [...found.values()];
+}
+
+function kernelOver(
+  shape: readonly number[],
+  root: Node,
+  stored: ReadonlySet<Node>,
+  bufferOf: (node: Node) => number,
+): LoopKernel {
   const inputs: BufferUse[] = [];
   const slots = new Map<Node, number>();
   const names: string[] = [];
-  // A matrix product is computed over its own rows and columns, also where the root shows it in another shape.
-  const shape = contractionBelow(root, root, stored)?.shape ?? root.shape;
   const rank = shape.length;
   let fold: Fold | undefined;
 

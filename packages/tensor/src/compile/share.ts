@@ -17,12 +17,19 @@ export function share(outputs: readonly Node[]): ReadonlyMap<Node, Node> {
     return number;
   };
   const targets = new Set(outputs.map(resolve));
+  const claimed = new Set(targets);
   for (const node of topological([...targets], operandsOf)) {
     if (node.storage !== undefined) {
       canonical.set(node, node);
       continue;
     }
     const operands = operandsOf(node);
+    const below = passedThrough(node, canonical);
+    if (below !== undefined && !claimed.has(below)) {
+      if (targets.has(node)) claimed.add(below);
+      canonical.set(node, below);
+      continue;
+    }
     const inputs = operands.map((operand) => canonical.get(operand) as Node);
     const key = `${numberOf(node.op)} ${node.dtype}[${node.shape}] ${inputs.map(({ id }) => id)} ${attributeText(node.attributes)}`;
     let same = targets.has(node) ? undefined : known.get(key);
@@ -34,4 +41,11 @@ export function share(outputs: readonly Node[]): ReadonlyMap<Node, Node> {
     canonical.set(node, same);
   }
   return canonical;
+}
+
+/** What `node` hands on unchanged, where that is computed here: a copy of it would gain nothing. */
+function passedThrough(node: Node, canonical: ReadonlyMap<Node, Node>): Node | undefined {
+  if (!node.op.rowMajor || !node.op.sameIndex) return undefined;
+  const below = canonical.get(operandsOf(node)[0] as Node);
+  return below?.storage === undefined ? below : undefined;
 }

@@ -71,7 +71,9 @@ export async function prepare(
   const read = new Set(lowered.nodes);
   const used = leaves.filter((leaf) => read.has(leaf));
   const resolved = new Map(
-    [...donations].filter(([result]) => shared.has(resolve(result))).map(([result, old]) => [target(result), old] as const),
+    [...donations]
+      .filter(([result]) => shared.has(resolve(result)))
+      .map(([result, old]) => [target(result), old] as const),
   );
   const planned: Plan = plan(lowered, used, computed.map(target), resolved);
   const leafNumber = new Map(leaves.map((leaf, i) => [leaf, i] as const));
