@@ -263,7 +263,7 @@ export const shuffle =
     for (const lane of lanes) for (let byte = 0; byte < 4; byte++) f.code.push(lane * 4 + byte);
   };
 
-/** The bytes `bytes` of a; positions past its 16 bytes are 0 where the second operand, a itself, is not asked for. */
+/** The bytes `bytes`, sixteen of the thirty-two of a and b. */
 export const shuffleBytes =
   (a: Code, b: Code, bytes: readonly number[]): Code =>
   (f) => {
@@ -340,10 +340,6 @@ export class ModuleBuilder {
     if (name !== undefined) this.#exports.push([name, index]);
     write(builder);
     return index;
-  }
-
-  get functions(): number {
-    return this.#functions.length;
   }
 
   encode(): Uint8Array<ArrayBuffer> {

@@ -199,7 +199,7 @@ function definePack(library: Library, contraction: Contraction, side: Side, name
     },
     name,
   );
-  return { name, units: product(batches) * panels, cost: (termCost([term], true) + 0.2) * width * k + 20 };
+  return { name, units: product(batches) * panels, cost: (termCost([term]) + 0.2) * width * k + 20 };
 }
 
 // ---- Multiplication -------------------------------------------------------------------------------------------------
@@ -265,10 +265,7 @@ function defineMultiply(library: Library, contraction: Contraction, name: string
     },
     name,
   );
-  const epilogue = termCost(
-    kernel.outputs.map((o) => o.value),
-    true,
-  );
+  const epilogue = termCost(kernel.outputs.map((o) => o.value));
   const units = product(batch) * tilesDown * tilesAcross;
   return { name, units, cost: Math.min(rows, m) * Math.min(columns, n) * (k / 25 + epilogue + 0.3) + 50 };
 }

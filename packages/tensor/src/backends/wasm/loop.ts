@@ -45,13 +45,14 @@ export const bindAxes = (emitter: ExpressionEmitter, first: number, count: numbe
     return local;
   });
 
+const heavy = new Set(['exp', 'log', 'sin', 'cos', 'tan', 'tanh', 'erf', 'atan', 'pow', 'mod']);
+
 /** Costs in nanoseconds of the terms' operations on one element, roughly. */
-export function termCost(terms: readonly Expr[], lanes: boolean): number {
+export function termCost(terms: readonly Expr[]): number {
   const seen = new Set<Expr>();
   let cost = 0.1;
-  const heavy = new Set(['exp', 'log', 'sin', 'cos', 'tan', 'tanh', 'erf', 'atan', 'pow', 'mod']);
   for (const term of terms) walk(term, (e) => (cost += heavy.has(e.op) ? 3 : e.args.length > 0 ? 0.15 : 0), seen);
-  return lanes ? cost : cost * 4;
+  return cost;
 }
 
 /** Below this many elements a kernel's rows are cut no finer. */
@@ -62,7 +63,7 @@ export function defineLoop(library: Library, nest: LoopNest, name: string): Phas
   const alongReduction = nest.reduce !== undefined && prefersReductionAxis(nest);
   const steps = nest.reduce ? product(nest.reduce.extent) : 1;
   const terms = [...(nest.reduce ? [nest.reduce.body] : []), ...nest.outputs.map((output) => output.value)];
-  const cost = termCost(terms, true) * steps;
+  const cost = termCost(terms) * steps;
   if (alongReduction) {
     library.module.define(kernelParameters, [], (f) => new LoopWriter(f, library, nest).points(), name);
     return { name, units: product(nest.shape), cost: cost + 10 };
@@ -278,7 +279,7 @@ class LoopWriter {
     const { op: reduceOp, extent, body } = nest.reduce as NonNullable<LoopNest['reduce']>;
     const inner = extent[extent.length - 1] as number;
     const axis = nest.shape.length + extent.length - 1;
-    const ways = inner >= 32 && termCost([body], true) < 3 ? 4 : 1;
+    const ways = inner >= 32 && termCost([body]) < 3 ? 4 : 1;
     f.count(parameter.start, get(parameter.end), 1, () =>
       emitter.scope(() => {
         decode(f, get(parameter.start), nest.shape, bindAxes(emitter, 0, nest.shape.length));
