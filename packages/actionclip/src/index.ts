@@ -53,6 +53,22 @@ export { Random, RandomError, type RandomState } from './data/random.ts';
 export { type FrameSampling, sampleFrames } from './data/sampling.ts';
 
 export {
+  type Evaluation,
+  type EvaluationOptions,
+  evaluate,
+  evaluateAmong,
+  evaluateFeatures,
+  pairAccuracy,
+  scoreClips,
+} from './evaluate/evaluate.ts';
+export {
+  type ClipFeatureOptions,
+  type ClipFeatures,
+  FeatureEncoder,
+  type FeatureRows,
+  type PromptFeatures,
+} from './evaluate/features.ts';
+export {
   type ClassAccuracy,
   type ConfusionMatrix,
   type ConfusionPair,
@@ -68,6 +84,7 @@ export {
   topClasses,
   topKAccuracy,
 } from './evaluate/metrics.ts';
+export { type PromptTokens, promptTokens } from './evaluate/prompt-tokens.ts';
 
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';
 export {
@@ -134,6 +151,13 @@ export {
 } from './synthetic/index.ts';
 
 export {
+  type RunState,
+  readTrainingCheckpoint,
+  type TrainingCheckpoint,
+  type Validation,
+  writeCheckpoint,
+} from './train/checkpoint.ts';
+export {
   BEHAVIOURS,
   type BehaviourSwitches,
   type Config,
@@ -145,5 +169,32 @@ export {
   type SolverConfig,
 } from './train/config.ts';
 export { ConfigError, type ConfigOverrides, configFrom, parseConfig } from './train/config-file.ts';
+export {
+  type DatasetOptions,
+  evaluationDataset,
+  type RunData,
+  readRunData,
+  trainingDataset,
+} from './train/datasets.ts';
+export { TrainingError } from './train/errors.ts';
 export { LogError, type LogRecord, openRunLog, type RunLog, readRunLog } from './train/log.ts';
+export {
+  describeModel,
+  type ModelChoices,
+  type ModelDescription,
+  type OpenedModel,
+  openModel,
+} from './train/model-description.ts';
+export { optimizerOf, scheduleOf } from './train/optimization.ts';
 export { Progress, type ProgressOptions, type ProgressState, type ProgressStream } from './train/progress.ts';
+export { type StepMeasures, type StepOptions, type TrainingStep, trainingStep } from './train/step.ts';
+export type { Activity, TimeSplit } from './train/timing.ts';
+export {
+  BEST_CHECKPOINT,
+  LAST_CHECKPOINT,
+  LOG_FILE,
+  type TrainingOutcome,
+  type TrainingRun,
+  train,
+} from './train/trainer.ts';
+export { loadClipWeights, loadPretrained } from './train/weights.ts';

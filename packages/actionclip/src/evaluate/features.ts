@@ -1,0 +1,131 @@
+/** Features of a trained model over whole data sets: clips and prompts, batch by batch in programs of one shape. */
+import { compile, type Tensor, tensor } from '@actionclip/tensor';
+import { unit } from '@actionclip/transformer';
+import type { ClipBatch, ClipLoader } from '../data/loader.ts';
+import { Random } from '../data/random.ts';
+import type { ActionCLIP } from '../model/action-clip.ts';
+import type { PromptTokens } from './prompt-tokens.ts';
+
+/** Rows of unit length, row-major. */
+export interface FeatureRows {
+  readonly rows: Float32Array;
+  readonly width: number;
+}
+
+export interface ClipFeatures extends FeatureRows {
+  /** Class of each clip. */
+  readonly labels: Int32Array;
+  /** Place of each clip in the data set. */
+  readonly indices: Int32Array;
+}
+
+export interface PromptFeatures extends FeatureRows {
+  readonly templates: number;
+  readonly classes: number;
+}
+
+export interface ClipFeatureOptions {
+  /** Puts the frames of every clip in a random order, drawn from this seed and the clip's place in the data set. */
+  readonly shuffleFrames?: number;
+  readonly onBatch?: (progress: { readonly clips: number; readonly totalClips: number }) => void;
+}
+
+/** Prompts that are encoded at once. */
+const promptBatch = 64;
+
+/**
+ * Encodes clips and prompts with a model in evaluation mode. Each kind is captured once: a batch that is not full is
+ * filled up with zeros, whose rows are dropped.
+ */
+export class FeatureEncoder {
+  readonly #model: ActionCLIP;
+  readonly #video: (frames: Tensor) => Promise<Tensor>;
+  readonly #text: (tokens: Tensor) => Promise<Tensor>;
+
+  constructor(model: ActionCLIP) {
+    this.#model = model;
+    this.#video = compile((frames: Tensor) => unit(model.encodeVideo(frames)));
+    this.#text = compile((tokens: Tensor) => unit(model.encodeText(tokens)));
+  }
+
+  /** Features of all clips of a loader, in its order. */
+  async clips(loader: ClipLoader, batchSize: number, options: ClipFeatureOptions = {}): Promise<ClipFeatures> {
+    const width = this.#model.clip.sizes.embedding;
+    const parts: Float32Array[] = [];
+    const labels: number[] = [];
+    const indices: number[] = [];
+    const totalClips = loader.dataset.entries.length;
+    for await (const batch of loader.batches({ epoch: 0, batchIndex: 0 })) {
+      const frames = fullFrames(batch, batchSize, options.shuffleFrames);
+      const [, ...clipShape] = batch.shape;
+      const features = await this.#evaluate(this.#video, tensor(frames, { shape: [batchSize, ...clipShape] }));
+      parts.push(features.subarray(0, batch.labels.length * width));
+      labels.push(...batch.labels);
+      indices.push(...batch.indices);
+      options.onBatch?.({ clips: labels.length, totalClips });
+    }
+    return { rows: concatenated(parts), width, labels: Int32Array.from(labels), indices: Int32Array.from(indices) };
+  }
+
+  /** Features of all prompts of a label set, template-major. */
+  async prompts({ tokens, length, templates, classes }: PromptTokens): Promise<PromptFeatures> {
+    const width = this.#model.clip.sizes.embedding;
+    const count = templates * classes;
+    const rows = Math.min(promptBatch, count);
+    const parts: Float32Array[] = [];
+    for (let first = 0; first < count; first += rows) {
+      const chunk = new Int32Array(rows * length);
+      chunk.set(tokens.subarray(first * length, (first + rows) * length));
+      const features = await this.#evaluate(this.#text, tensor(chunk, { shape: [rows, length] }));
+      parts.push(features.subarray(0, Math.min(rows, count - first) * width));
+    }
+    return { rows: concatenated(parts), width, templates, classes };
+  }
+
+  /** Runs a captured function on an input of its own with dropout off; the mode of the model is left as it was. */
+  async #evaluate(encode: (input: Tensor) => Promise<Tensor>, input: Tensor): Promise<Float32Array> {
+    const { training } = this.#model;
+    this.#model.eval();
+    try {
+      const output = await encode(input);
+      const rows = Float32Array.from(await output.data());
+      output.dispose();
+      return rows;
+    } finally {
+      input.dispose();
+      this.#model.train(training);
+    }
+  }
+}
+
+/** The frames of a batch, filled up to `batchSize` clips, each clip's frames permuted where a seed is given. */
+function fullFrames(batch: ClipBatch, batchSize: number, seed: number | undefined): Uint8Array {
+  const [clips, frames, channels, height, width] = batch.shape;
+  const frameBytes = channels * height * width;
+  if (seed === undefined && clips === batchSize) return batch.frames;
+  const filled = new Uint8Array(batchSize * frames * frameBytes);
+  if (seed === undefined) {
+    filled.set(batch.frames);
+    return filled;
+  }
+  const random = new Random(seed);
+  for (let clip = 0; clip < clips; clip++) {
+    const order = Array.from({ length: frames }, (_, frame) => frame);
+    random.fork('frame order', batch.indices[clip] ?? clip).shuffle(order);
+    order.forEach((from, to) => {
+      const start = (clip * frames + from) * frameBytes;
+      filled.set(batch.frames.subarray(start, start + frameBytes), (clip * frames + to) * frameBytes);
+    });
+  }
+  return filled;
+}
+
+function concatenated(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -1,0 +1,101 @@
+/**
+ * Checkpoints of a run as safetensors: the model, the optimizer's running averages, and in the metadata everything
+ * else that the next step depends on. `readCheckpointFile` reads the weights of such a file like those of any other.
+ */
+import type { HostTensor, Optimizer, StateDict } from '@actionclip/tensor';
+import { CheckpointError } from '../checkpoints/errors.ts';
+import { readSafetensorsFile, writeSafetensorsFile } from '../checkpoints/files.ts';
+import type { LoaderPosition } from '../data/loader.ts';
+import type { ActionCLIP } from '../model/action-clip.ts';
+import type { Config } from './config.ts';
+import type { ModelDescription } from './model-description.ts';
+
+/** Accuracy after an epoch. */
+export interface Validation {
+  /** From 0. */
+  readonly epoch: number;
+  readonly top1: number;
+  readonly top5: number;
+}
+
+/** Where a run stands, between two steps. */
+export interface RunState {
+  /** The next batch. */
+  readonly position: LoaderPosition;
+  /** Optimizer steps done. */
+  readonly step: number;
+  readonly best?: Validation;
+  /** The model's source of random numbers. */
+  readonly generator: { readonly seed: number; readonly counter: number };
+  /** What the positions count: a run goes on only with as many clips in batches of the same size. */
+  readonly data: { readonly clips: number; readonly batchSize: number };
+}
+
+export interface TrainingCheckpoint {
+  readonly source: string;
+  readonly description: ModelDescription;
+  /** Texts of the classes. */
+  readonly labels: readonly string[];
+  readonly config: Config;
+  readonly state: RunState;
+  readonly parameters: StateDict;
+  readonly moments: StateDict;
+}
+
+const format = 'actionclip-training';
+/** The names that the released checkpoints have for their two parts. */
+const modelPrefix = 'model_state_dict.';
+const optimizerPrefix = 'optimizer_state_dict.';
+
+/** Writes a checkpoint, atomically. */
+export async function writeCheckpoint(
+  path: string,
+  {
+    model,
+    optimizer,
+    ...rest
+  }: { readonly model: ActionCLIP; readonly optimizer: Optimizer } & Pick<
+    TrainingCheckpoint,
+    'description' | 'labels' | 'config' | 'state'
+  >,
+): Promise<void> {
+  const tensors = new Map<string, HostTensor>();
+  for (const [name, tensor] of await model.stateDict()) tensors.set(modelPrefix + name, tensor);
+  for (const [name, tensor] of await optimizer.stateDict()) tensors.set(optimizerPrefix + name, tensor);
+  const metadata = Object.entries(rest).map(([key, value]) => [key, JSON.stringify(value)] as const);
+  await writeSafetensorsFile(path, tensors, new Map([['format', format], ...metadata]));
+}
+
+/**
+ * Reads a checkpoint that `writeCheckpoint` wrote.
+ * @throws CheckpointError where the file is absent, damaged, or of another kind.
+ */
+export async function readTrainingCheckpoint(path: string): Promise<TrainingCheckpoint> {
+  const { tensors, metadata } = await readSafetensorsFile(path);
+  if (metadata.get('format') !== format) {
+    throw new CheckpointError(
+      `${path}: not a checkpoint of a training run`,
+      'name a last.safetensors or best.safetensors that a run wrote; other weights go to network.weights or pretrain',
+    );
+  }
+  const value = <Key extends 'description' | 'labels' | 'config' | 'state'>(key: Key): TrainingCheckpoint[Key] => {
+    try {
+      return JSON.parse(metadata.get(key) ?? '') as TrainingCheckpoint[Key];
+    } catch (cause) {
+      throw new CheckpointError(`${path}: the metadata has no readable ${key}`, 'the file is damaged', { cause });
+    }
+  };
+  const under = (prefix: string): StateDict =>
+    new Map(
+      [...tensors].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : [])),
+    );
+  return {
+    source: path,
+    description: value('description'),
+    labels: value('labels'),
+    config: value('config'),
+    state: value('state'),
+    parameters: under(modelPrefix),
+    moments: under(optimizerPrefix),
+  };
+}

@@ -1,0 +1,92 @@
+/** The released recipe: parameter groups with their rates, and the schedule on the fractional epoch. */
+import {
+  Adam,
+  AdamW,
+  cosineSchedule,
+  multistepSchedule,
+  type Optimizer,
+  type Schedule,
+  SGD,
+  type Tensor,
+} from '@actionclip/tensor';
+import type { ActionCLIP } from '../model/action-clip.ts';
+import type { SolverConfig } from './config.ts';
+
+/** The released code's, in place of PyTorch's 0.9 and 0.999. */
+const betas = [0.9, 0.98] as const;
+const epsilon = 1e-8;
+/** Fixed in the released code for Adam, where it is added to the gradient. */
+const adamWeightDecay = 0.2;
+
+type Named = [string, Tensor][];
+
+interface TowerParameters {
+  /** The text tower and the logit scale. */
+  readonly text: Named;
+  readonly visual: Named;
+  readonly temporal: Named;
+}
+
+function towersOf(model: ActionCLIP): TowerParameters {
+  const all = [...model.namedParameters()];
+  const under = (prefix: string): Named => all.filter(([name]) => name.startsWith(prefix));
+  const visual = under('visual.');
+  const temporal = under('fusion.');
+  return { text: all.filter((entry) => !visual.includes(entry) && !temporal.includes(entry)), visual, temporal };
+}
+
+type OptimizerFactory = (towers: TowerParameters, solver: SolverConfig) => Optimizer;
+
+const optimizers: Readonly<Record<SolverConfig['optimizer'], OptimizerFactory>> = {
+  adamw: ({ text, visual, temporal }, { learningRate, visualRatio, temporalRatio, weightDecay }) =>
+    new AdamW(
+      [
+        { parameters: text, learningRate },
+        { parameters: visual, learningRate: learningRate * visualRatio },
+        { parameters: temporal, learningRate: learningRate * temporalRatio },
+      ],
+      { betas, epsilon, weightDecay },
+    ),
+  adam: ({ text, visual, temporal }, { learningRate, temporalRatio }) =>
+    new Adam(
+      [
+        { parameters: [...text, ...visual], learningRate },
+        { parameters: temporal, learningRate: learningRate * temporalRatio },
+      ],
+      { betas, epsilon, weightDecay: adamWeightDecay },
+    ),
+  sgd: ({ text, visual, temporal }, { learningRate, temporalRatio, momentum, weightDecay }) =>
+    new SGD(
+      [
+        { parameters: [...text, ...visual], learningRate },
+        { parameters: temporal, learningRate: learningRate * temporalRatio },
+      ],
+      { learningRate, momentum, weightDecay },
+    ),
+};
+
+/** The optimizer of a configuration over all parameters; those that get no gradient stay as they are. */
+export function optimizerOf(model: ActionCLIP, solver: SolverConfig): Optimizer {
+  return optimizers[solver.optimizer](towersOf(model), solver);
+}
+
+/** The factor of all groups' rates at a fractional epoch. */
+export function scheduleOf({ schedule, epochs, warmupEpochs, milestones, decayFactor }: SolverConfig): Schedule {
+  if (schedule === 'cosine') return cosineSchedule({ epochs, warmupEpochs });
+  const never = [Number.POSITIVE_INFINITY];
+  return multistepSchedule({
+    milestones: milestones.length > 0 ? milestones : never,
+    warmupEpochs,
+    decay: decayFactor,
+  });
+}
+
+/** Sets the rates of the next step. */
+export function applySchedule(optimizer: Optimizer, factor: number): void {
+  for (const group of optimizer.groups) group.learningRate = group.baseLearningRate * factor;
+}
+
+/** Whether the rate is set anew at batch `batchIndex` of an epoch: at the first, and then at every n-th. */
+export function isRefreshed(batchIndex: number, everyNth: number): boolean {
+  return batchIndex === 0 || (batchIndex + 1) % everyNth === 0;
+}

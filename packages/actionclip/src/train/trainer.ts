@@ -1,0 +1,312 @@
+/**
+ * Training: batches through the captured step, the schedule, log, progress, validation and checkpoints. A run that was
+ * stopped anywhere goes on from its last checkpoint and ends with the same parameters, bit for bit.
+ */
+import { join } from 'node:path';
+import { type Optimizer, type Schedule, type Tensor, tensor } from '@actionclip/tensor';
+import { CheckpointError } from '../checkpoints/errors.ts';
+import { matchStateDict } from '../checkpoints/load.ts';
+import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
+import { Random } from '../data/random.ts';
+import { type Evaluation, evaluateFeatures } from '../evaluate/evaluate.ts';
+import { FeatureEncoder } from '../evaluate/features.ts';
+import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
+import { type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
+import type { Config } from './config.ts';
+import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
+import { TrainingError } from './errors.ts';
+import { openRunLog, type RunLog } from './log.ts';
+import type { OpenedModel } from './model-description.ts';
+import { applySchedule, isRefreshed, optimizerOf, scheduleOf } from './optimization.ts';
+import type { Progress } from './progress.ts';
+import { readMeasures, type TrainingStep, trainingStep } from './step.ts';
+import { type TimeSplit, Timing } from './timing.ts';
+
+export interface TrainingRun {
+  readonly config: Config;
+  readonly data: RunData;
+  /** With the weights that training starts from; a resumed run replaces them. */
+  readonly opened: OpenedModel;
+  readonly datasets?: DatasetOptions;
+  /** Steps between checkpoints within an epoch; without it there is one after each epoch only. */
+  readonly checkpointEvery?: number;
+  /** What to do about clips that cannot be read; stop unless told. */
+  readonly clips?: Pick<ClipLoaderOptions, 'corruptClips' | 'onCorruptClip'>;
+  readonly progress?: Progress;
+  /** Called after each validation. */
+  readonly onValidation?: (validation: Validation, evaluation: Evaluation) => void;
+}
+
+export interface TrainingOutcome {
+  /** Optimizer steps done, those before a resumed run included. */
+  readonly steps: number;
+  /** The most accurate epoch; absent where nothing was validated. */
+  readonly best?: Validation;
+  /** The last validation with its scores. */
+  readonly evaluation?: Evaluation;
+  /** Seconds of this process by activity. */
+  readonly time: TimeSplit;
+  readonly lastCheckpoint: string;
+  readonly bestCheckpoint: string;
+  readonly log: string;
+}
+
+export const LAST_CHECKPOINT = 'last.safetensors';
+export const BEST_CHECKPOINT = 'best.safetensors';
+export const LOG_FILE = 'log.jsonl';
+
+/**
+ * Trains as the configuration says, from its first epoch or from the checkpoint named by `config.resume`.
+ * @throws TrainingError where the loss is no number, DataError for a clip that cannot be read, CheckpointError for a
+ *   checkpoint that does not fit. The checkpoints on disk stay whole.
+ */
+export async function train(run: TrainingRun): Promise<TrainingOutcome> {
+  const trainer = new Trainer(run);
+  try {
+    return await trainer.run();
+  } finally {
+    await trainer.close();
+  }
+}
+
+/** A step whose loss has not been read yet. */
+interface PendingStep {
+  readonly batch: ClipBatch;
+  readonly step: number;
+  readonly learningRate: number;
+  readonly output: Tensor;
+}
+
+class Trainer {
+  readonly #given: TrainingRun;
+  readonly #config: Config;
+  readonly #prompts: PromptTokens;
+  readonly #templateDraws: Random;
+  readonly #optimizer: Optimizer;
+  readonly #schedule: Schedule;
+  readonly #step: TrainingStep;
+  readonly #encoder: FeatureEncoder;
+  readonly #timing = new Timing();
+  readonly #trainLoader: ClipLoader | undefined;
+  #validationLoader: ClipLoader | undefined;
+  #log: RunLog | undefined;
+  #steps = 0;
+  #best: Validation | undefined;
+  #evaluation: Evaluation | undefined;
+  #pending: PendingStep | undefined;
+
+  constructor(run: TrainingRun) {
+    const { config, data, opened, datasets, clips } = run;
+    const { model, tokenizer } = opened;
+    this.#given = run;
+    this.#config = config;
+    this.#prompts = promptTokens(data.labels, tokenizer, model.clip.sizes.text.context);
+    this.#templateDraws = new Random(config.seed).fork('templates');
+    this.#optimizer = optimizerOf(model, config.solver);
+    this.#schedule = scheduleOf(config.solver);
+    const { freezeText, freezeImage } = config.network;
+    const norm = config.solver.maximumGradientNorm;
+    this.#step = trainingStep(model, this.#optimizer, {
+      freezeText,
+      freezeImage,
+      ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
+    });
+    this.#encoder = new FeatureEncoder(model);
+    const { batchSize, workers } = config.data;
+    if (!config.evaluateOnly) {
+      const dataset = trainingDataset(config, data.train, datasets);
+      this.#trainLoader = new ClipLoader(dataset, { batchSize, workers, shuffle: true, dropLast: true, ...clips });
+    }
+  }
+
+  async run(): Promise<TrainingOutcome> {
+    const { folder } = this.#config.output;
+    if (this.#config.evaluateOnly) await this.#validate(0);
+    else await this.#train();
+    return {
+      steps: this.#steps,
+      ...(this.#best === undefined ? {} : { best: this.#best }),
+      ...(this.#evaluation === undefined ? {} : { evaluation: this.#evaluation }),
+      time: this.#timing.split,
+      lastCheckpoint: join(folder, LAST_CHECKPOINT),
+      bestCheckpoint: join(folder, BEST_CHECKPOINT),
+      log: join(folder, LOG_FILE),
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#trainLoader?.close(), this.#validationLoader?.close(), this.#log?.close()]);
+  }
+
+  async #train(): Promise<void> {
+    const loader = this.#trainLoader as ClipLoader;
+    const { solver, output, resume } = this.#config;
+    let position = { epoch: solver.startEpoch, batchIndex: 0 };
+    if (resume !== undefined) position = { ...(await this.#resume(resume)) };
+    this.#log = await openRunLog(join(output.folder, LOG_FILE), resume === undefined ? undefined : this.#steps);
+    this.#given.opened.model.train();
+    let start = performance.now();
+    for await (const batch of loader.batches(position, solver.epochs - 1)) {
+      await this.#trainOn(batch, loader.batchesPerEpoch);
+      this.#timing.step(batch.waitMilliseconds, performance.now() - start);
+      const isLast = batch.batchIndex + 1 === loader.batchesPerEpoch;
+      if (isLast) await this.#endEpoch(batch.epoch);
+      else if (this.#steps % (this.#given.checkpointEvery ?? Number.POSITIVE_INFINITY) === 0) {
+        await this.#save(LAST_CHECKPOINT, { epoch: batch.epoch, batchIndex: batch.batchIndex + 1 });
+      }
+      start = performance.now();
+    }
+    this.#given.progress?.done();
+  }
+
+  /** Starts the step of a batch, and then reads the loss of the step before: the device never waits for the reader. */
+  async #trainOn(batch: ClipBatch, batchesPerEpoch: number): Promise<void> {
+    const { epoch, batchIndex, labels } = batch;
+    if (isRefreshed(batchIndex, this.#config.behaviour.learningRateRefresh)) {
+      applySchedule(this.#optimizer, this.#schedule(epoch + batchIndex / batchesPerEpoch));
+    }
+    const { length } = this.#prompts;
+    const inputs = [
+      tensor(batch.frames, { shape: batch.shape }),
+      tensor(this.#drawTokens(batch), { shape: [labels.length, length] }),
+      tensor(labels, { shape: [labels.length] }),
+    ] as const;
+    const output = await this.#step(...inputs);
+    for (const input of inputs) input.dispose();
+    const before = this.#pending;
+    const learningRate = this.#optimizer.groups[0]?.learningRate ?? 0;
+    this.#pending = { batch, step: this.#steps, learningRate, output };
+    this.#steps++;
+    if (before !== undefined) await this.#report(before);
+  }
+
+  /** One prompt for each clip: its class in a template drawn uniformly. Equal places in training draw the same. */
+  #drawTokens({ labels, epoch, batchIndex }: ClipBatch): Int32Array {
+    const { tokens, length, templates, classes } = this.#prompts;
+    const random = this.#templateDraws.fork(epoch, batchIndex);
+    const drawn = new Int32Array(labels.length * length);
+    labels.forEach((label, clip) => {
+      const row = random.integer(templates) * classes + label;
+      drawn.set(tokens.subarray(row * length, (row + 1) * length), clip * length);
+    });
+    return drawn;
+  }
+
+  async #report({ batch, step, learningRate, output }: PendingStep): Promise<void> {
+    const measures = await readMeasures(output);
+    const { epoch, batchIndex, waitMilliseconds } = batch;
+    const loader = this.#trainLoader as ClipLoader;
+    if (!Number.isFinite(measures.loss)) throw this.#diverged(batch, step, measures.loss);
+    const { epochs } = this.#config.solver;
+    await this.#log?.write({ kind: 'step', step, epoch, batchIndex, learningRate, ...measures, waitMilliseconds });
+    const remaining = (epochs - epoch) * loader.batchesPerEpoch - batchIndex - 1;
+    const { secondsPerStep, waitFraction } = this.#timing;
+    this.#given.progress?.update({
+      epoch: epoch + 1,
+      epochs,
+      step: batchIndex + 1,
+      steps: loader.batchesPerEpoch,
+      loss: measures.loss,
+      learningRate,
+      clipsPerSecond: secondsPerStep === 0 ? 0 : batch.labels.length / secondsPerStep,
+      dataWait: waitFraction,
+      secondsLeft: secondsPerStep === 0 ? Number.NaN : remaining * secondsPerStep,
+    });
+  }
+
+  #diverged({ indices, epoch, batchIndex }: ClipBatch, step: number, loss: number): TrainingError {
+    const paths = [...new Set(indices)].map((index) => this.#given.data.train[index]?.path ?? `clip ${index}`);
+    const shown = paths.slice(0, 4).join(', ') + (paths.length > 4 ? ` and ${paths.length - 4} more` : '');
+    return new TrainingError(
+      `The loss is ${loss} at step ${step + 1} (epoch ${epoch + 1}, batch ${batchIndex + 1}) on ${shown}`,
+      'lower the learning rate or set solver.max_gradient_norm, and resume from the last checkpoint',
+    );
+  }
+
+  /** Reads the loss of the last step: after it, nothing is under way. */
+  async #settle(): Promise<void> {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (pending !== undefined) await this.#report(pending);
+  }
+
+  async #endEpoch(epoch: number): Promise<void> {
+    await this.#settle();
+    const { epochs } = this.#config.solver;
+    const isDue = (epoch + 1) % this.#config.output.evaluateEvery === 0 || epoch + 1 === epochs;
+    if (isDue && this.#given.data.validation.length > 0) {
+      const validation = await this.#validate(epoch);
+      if (this.#best === undefined || validation.top1 > this.#best.top1) {
+        this.#best = validation;
+        await this.#save(BEST_CHECKPOINT, { epoch: epoch + 1, batchIndex: 0 });
+      }
+    }
+    await this.#save(LAST_CHECKPOINT, { epoch: epoch + 1, batchIndex: 0 });
+  }
+
+  async #validate(epoch: number): Promise<Validation> {
+    const { config, data, datasets, clips, onValidation } = this.#given;
+    const { batchSize, workers } = config.data;
+    this.#validationLoader ??= new ClipLoader(evaluationDataset(config, data.validation, datasets), {
+      batchSize,
+      workers,
+      dropLast: config.behaviour.dropLastValidationBatch,
+      ...clips,
+      // A replacement would be counted twice: what cannot be read is left out where training would replace it.
+      corruptClips: (clips?.corruptClips ?? 'error') === 'error' ? 'error' : 'skip',
+    });
+    const loader = this.#validationLoader;
+    const evaluation = await this.#timing.measure('validation', async () => {
+      const prompts = await this.#encoder.prompts(this.#prompts);
+      return evaluateFeatures(await this.#encoder.clips(loader, batchSize), prompts);
+    });
+    const validation: Validation = { epoch, top1: evaluation.top1, top5: evaluation.top5 };
+    this.#evaluation = evaluation;
+    const { top1, top5, meanClassAccuracy } = evaluation;
+    const count = evaluation.labels.length;
+    const step = Math.max(0, this.#steps - 1);
+    await this.#log?.write({ kind: 'validation', step, epoch, top1, top5, meanClassAccuracy, clips: count });
+    onValidation?.(validation, evaluation);
+    return validation;
+  }
+
+  async #save(name: string, position: RunState['position']): Promise<void> {
+    await this.#settle();
+    const { config, opened, data } = this.#given;
+    const { model, description, generator } = opened;
+    const state: RunState = {
+      position,
+      step: this.#steps,
+      ...(this.#best === undefined ? {} : { best: this.#best }),
+      generator: { seed: generator.seed, counter: generator.counter },
+      data: { clips: data.train.length, batchSize: config.data.batchSize },
+    };
+    const checkpoint = { model, optimizer: this.#optimizer, description, labels: data.labels, config, state };
+    await this.#timing.measure('checkpoint', () => writeCheckpoint(join(config.output.folder, name), checkpoint));
+  }
+
+  /** Takes everything over from a checkpoint; returns the position of the next batch. */
+  async #resume(path: string): Promise<RunState['position']> {
+    const { opened, data, config } = this.#given;
+    const checkpoint = await readTrainingCheckpoint(path);
+    const { state } = checkpoint;
+    const expected = new Map([...opened.model.namedParameters()].map(([name, { shape }]) => [name, shape] as const));
+    const { tensors } = matchStateDict(expected, { source: path, tensors: checkpoint.parameters });
+    const { clips, batchSize } = state.data;
+    if (clips !== data.train.length || batchSize !== config.data.batchSize) {
+      throw new CheckpointError(
+        `${path}: the run had ${clips} clips in batches of ${batchSize}, this one has ${data.train.length} in batches of ${config.data.batchSize}`,
+        'resume with the same list and batch size, or start from its weights with pretrain',
+      );
+    }
+    if (checkpoint.labels.join('\n') !== data.labels.join('\n')) {
+      throw new CheckpointError(`${path}: the run had other class texts`, 'resume with the same label file');
+    }
+    opened.model.loadStateDict(tensors);
+    this.#optimizer.loadStateDict(checkpoint.moments);
+    opened.generator.counter = state.generator.counter;
+    this.#steps = state.step;
+    this.#best = state.best;
+    return state.position;
+  }
+}

@@ -1,0 +1,53 @@
+/** Weights from files into a model: CLIP's to start from, or those of an ActionCLIP that was trained before. */
+import type { StateDict } from '@actionclip/tensor';
+import { readCheckpointFile } from '../checkpoints/files.ts';
+import { type MatchOptions, matchStateDict } from '../checkpoints/load.ts';
+import type { ActionCLIP } from '../model/action-clip.ts';
+
+const isTemporal = (name: string): boolean => name.startsWith('fusion.') || name === 'visual.time_embedding';
+const isVisual = (name: string): boolean => name.startsWith('visual.');
+
+export interface ClipWeightOptions {
+  /** False: the text tower and the logit scale keep their random start. */
+  readonly text: boolean;
+}
+
+/**
+ * Loads CLIP's weights; the temporal prompts keep their initial values unless the file has them.
+ * @throws CheckpointError where the file cannot be read or does not fit; then nothing has been changed.
+ */
+export async function loadClipWeights(model: ActionCLIP, path: string, { text }: ClipWeightOptions): Promise<void> {
+  const kept = (name: string): boolean => text || isVisual(name) || isTemporal(name);
+  await load(model, path, { mayBeMissing: isTemporal, mayBeUnused: isTemporal }, kept);
+}
+
+export interface PretrainedOptions {
+  /** True: a file with another temporal prompt will do, and the model's own keeps its initial values. */
+  readonly otherHead?: boolean;
+}
+
+/**
+ * Loads the weights of an ActionCLIP of any known layout.
+ * @throws CheckpointError where the file cannot be read or does not fit; then nothing has been changed.
+ */
+export async function loadPretrained(
+  model: ActionCLIP,
+  path: string,
+  { otherHead = false }: PretrainedOptions = {},
+): Promise<void> {
+  await load(model, path, otherHead ? { mayBeMissing: isTemporal, mayBeUnused: isTemporal } : {});
+}
+
+async function load(
+  model: ActionCLIP,
+  path: string,
+  match: MatchOptions,
+  wanted: (name: string) => boolean = () => true,
+): Promise<void> {
+  const checkpoint = await readCheckpointFile(path);
+  const expected = new Map([...model.namedParameters()].map(([name, { shape }]) => [name, shape] as const));
+  const { tensors } = matchStateDict(expected, checkpoint, { ...match, frames: model.frames });
+  const state: StateDict = await model.stateDict();
+  for (const [name, given] of tensors) if (wanted(name)) state.set(name, given);
+  model.loadStateDict(state);
+}
