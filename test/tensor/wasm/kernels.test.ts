@@ -94,6 +94,24 @@ describe('loop kernels', () => {
     );
   });
 
+  it('transposes of matrices wider than a block of columns', async () => {
+    for (const [rows, columns] of [
+      [130, 67],
+      [3, 200],
+      [77, 129],
+    ] as const) {
+      const [i, j] = [axis(0, rows), axis(1, columns)];
+      const kernel: LoopKernel = {
+        kind: 'loop',
+        name: 'transpose',
+        shape: [rows, columns],
+        inputs: [{ buffer: 0, dtype: 'f32' }],
+        outputs: [{ buffer: 1, dtype: 'f32', value: load(0, add(mul(j, int(rows)), i), 'f32') }],
+      };
+      await check([kernel], [random(9, rows * columns), empty('f32', rows * columns)], 0);
+    }
+  });
+
   it('division and remainder of lanes by any constant', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -71,9 +71,29 @@ export function defineLoop(library: Library, nest: LoopNest, name: string): Phas
   const inner = nest.shape[nest.shape.length - 1] ?? 1;
   const rows = product(nest.shape) / inner;
   const wanted = steps > 1 ? Math.max(16, Math.ceil(blockElements / steps / 16) * 16) : blockElements;
-  const block = rows >= 64 ? inner : Math.min(inner, wanted);
-  library.module.define(kernelParameters, [], (f) => new LoopWriter(f, library, nest).rows(block), name);
+  const down = transposes(nest);
+  const block = Math.min(inner, down ? transposedColumns : rows >= 64 ? inner : wanted);
+  library.module.define(kernelParameters, [], (f) => new LoopWriter(f, library, nest).rows(block, down), name);
   return { name, units: rows * Math.ceil(inner / block), cost: cost * block + 10 };
+}
+
+/** Columns taken at once where a load runs down its buffer: their cache lines serve the following rows too. */
+const transposedColumns = 64;
+
+/** Whether a load jumps along the output's last axis and moves by single elements along the one before. */
+function transposes({ shape, reduce, outputs }: LoopNest): boolean {
+  const last = shape.length - 1;
+  if (reduce || last < 1) return false;
+  let found = false;
+  const seen = new Set<Expr>();
+  for (const { value } of outputs) {
+    walk(
+      value,
+      (e) => (found ||= e.op === 'load' && (strideAlong(e, last) ?? 1) > 1 && strideAlong(e, last - 1) === 1),
+      seen,
+    );
+  }
+  return found;
 }
 
 /** Whether the loads of the reduction lie side by side along its own last axis rather than along the output's. */
@@ -141,8 +161,8 @@ class LoopWriter {
 
   // ---- Rows of the output -------------------------------------------------------------------------------------------
 
-  /** Units are blocks of `block` elements of the output's last axis. */
-  rows(block: number): void {
+  /** Units are blocks of `block` elements of the output's last axis, row by row, or with `down` column by column. */
+  rows(block: number, down: boolean): void {
     const { f, emitter, nest } = this;
     const inner = nest.shape[nest.shape.length - 1] ?? 1;
     const outer = nest.shape.slice(0, -1);
@@ -153,8 +173,10 @@ class LoopWriter {
     f.count(parameter.start, get(parameter.end), 1, () =>
       emitter.scope(() => {
         const unit = get(parameter.start);
-        f.set(row, blocks === 1 ? unit : op('i32.div_u', unit, i32(blocks)));
-        f.set(x, blocks === 1 ? i32(0) : op('i32.mul', op('i32.rem_u', unit, i32(blocks)), i32(block)));
+        const count = down ? product(outer) : blocks;
+        const [quotient, remainder] = [op('i32.div_u', unit, i32(count)), op('i32.rem_u', unit, i32(count))];
+        f.set(row, blocks === 1 ? unit : down ? remainder : quotient);
+        f.set(x, blocks === 1 ? i32(0) : op('i32.mul', down ? quotient : remainder, i32(block)));
         f.set(end, op('i32.add', get(x), i32(block)));
         if (inner % block !== 0) f.when(op('i32.gt_s', get(end), i32(inner)), () => f.set(end, i32(inner)));
         decode(f, get(row), outer, bindAxes(emitter, 0, outer.length));
