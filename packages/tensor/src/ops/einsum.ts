@@ -175,7 +175,6 @@ export function einsum(equation: string, operands: readonly Node[]): Node {
     operands.map(({ shape }) => shape),
   );
   const named = operands.map((node, k): Labelled => ({ node, labels: parsed.operands[k] as readonly string[] }));
-  const sizes = sizesOf(equation, named);
   named.forEach(({ node, labels }, k) => {
     labels.forEach((label, i) => {
       const twin = labels.indexOf(label);
@@ -183,6 +182,7 @@ export function einsum(equation: string, operands: readonly Node[]): Node {
         fail(equation, `axes ${twin} and ${i} of operand ${k} ${printShape(node.shape)} have no diagonal`);
     });
   });
+  const sizes = sizesOf(equation, named);
   const ready = named.map((operand) => dropBroadcast(takeDiagonals(operand), sizes));
   let result = ready[0] as Labelled;
   for (let k = 1; k < ready.length; k++) {

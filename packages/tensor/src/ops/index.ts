@@ -39,7 +39,7 @@ const gatherOp: Op = {
 };
 
 /** Whole-number dtype and, where the indices are known on the host, their range. */
-function checkIndex(op: string, index: Node, extent: number, axis: number): void {
+export function checkIndex(op: string, index: Node, extent: number, axis: number): void {
   if (dtypes[index.dtype].floating || index.dtype === 'bool') {
     throw new DTypeError(`${op}: the index has dtype ${index.dtype}`, 'use i32, u32 or u8');
   }

@@ -6,7 +6,7 @@ import { type Shape, sameShape } from '../shape.ts';
 import { composite, floating, logSoftmax } from './composite.ts';
 import { apply, cast, constantLike, where } from './elementwise.ts';
 import { fill } from './generate.ts';
-import { gather } from './index.ts';
+import { checkIndex, gather } from './index.ts';
 import { reduce } from './reduce.ts';
 import { fold, mean } from './reduction.ts';
 import { reshape } from './view.ts';
@@ -80,11 +80,11 @@ const crossEntropyOp = composite<{ axis: number; labelSmoothing: number }>({
 });
 
 function checkClasses(op: string, input: Node, target: Node, axis: number): void {
-  const wanted = without(input.shape, axis);
   if (input.shape.length === 0)
     throw new ShapeError(`${op}: the input [] has no axis of classes`, 'it is [batch, classes, ...]');
   if (target.dtype === 'bool')
     throw new DTypeError(`${op}: the target has dtype bool`, 'use i32 class indices or f32 probabilities');
+  const wanted = without(input.shape, axis);
   if (sameShape(target.shape, wanted)) return;
   throw new ShapeError(
     `${op}: the input ${printShape(input.shape)} has classes along axis ${axis}, and the target is ${printShape(target.shape)}`,
@@ -94,12 +94,18 @@ function checkClasses(op: string, input: Node, target: Node, axis: number): void
 
 /** Losses where the target is not `ignored`, and 0 elsewhere; the mean is over those that count. */
 function ignoring(
+  op: string,
+  input: Node,
   target: Node,
+  axis: number,
   ignored: number | undefined,
   reduction: Reduction,
   losses: (target: Node) => Node,
 ): Node {
-  if (ignored === undefined) return reduceLosses(losses(target), reduction);
+  if (ignored === undefined) {
+    checkIndex(op, target, input.shape[axis] as number, axis);
+    return reduceLosses(losses(target), reduction);
+  }
   const counts = apply('ne', target, fill([], ignored, 'i32'));
   const all = losses(where(counts, target, constantLike(target, 0)));
   const kept = where(counts, all, constantLike(all, 0));
@@ -126,7 +132,7 @@ export function crossEntropy(logits: Node, target: Node, options: CrossEntropyOp
   const loss = (wanted: Node): Node => crossEntropyOp([real, wanted], { axis, labelSmoothing });
   if (!dtypes[target.dtype].floating) {
     checkClasses('crossEntropy', real, target, axis);
-    return ignoring(target, ignoreIndex, reduction, loss);
+    return ignoring('crossEntropy', real, target, axis, ignoreIndex, reduction, loss);
   }
   matching('crossEntropy', real, target);
   const losses = loss(target);
@@ -137,7 +143,9 @@ export function crossEntropy(logits: Node, target: Node, options: CrossEntropyOp
 export function nllLoss(input: Node, target: Node, { reduction = 'mean', ignoreIndex }: ClassLossOptions): Node {
   const axis = classAxis(input);
   checkClasses('nllLoss', input, target, axis);
-  return ignoring(target, ignoreIndex, reduction, (wanted) => apply('neg', pick(floating(input), wanted, axis)));
+  return ignoring('nllLoss', input, target, axis, ignoreIndex, reduction, (wanted) =>
+    apply('neg', pick(floating(input), wanted, axis)),
+  );
 }
 
 /** target · (log target - input), which is 0 where the target is 0. */
