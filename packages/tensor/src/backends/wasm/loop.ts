@@ -77,8 +77,11 @@ export function defineLoop(library: Library, nest: LoopNest, name: string): Phas
   return { name, units: rows * Math.ceil(inner / block), cost: cost * block + 10 };
 }
 
-/** Columns taken at once where a load runs down its buffer: their cache lines serve the following rows too. */
-const transposedColumns = 64;
+/**
+ * Columns taken at once where a load runs down its buffer: their cache lines serve the following rows too. Few enough
+ * that strides of many pages, which share cache sets, do not evict them.
+ */
+const transposedColumns = 16;
 
 /** Whether a load jumps along the output's last axis and moves by single elements along the one before. */
 function transposes({ shape, reduce, outputs }: LoopNest): boolean {
