@@ -251,6 +251,9 @@ const concatOp: Op = {
   },
 };
 
+/** More operands are joined in groups, since a kernel can only read so many buffers. */
+const mostJoined = 4;
+
 /** Operands of one dtype laid end to end along `axis`. */
 export function concat(operands: readonly Node[], axis: number): Node {
   const [first] = operands;
@@ -267,6 +270,12 @@ export function concat(operands: readonly Node[], axis: number): Node {
     }
   });
   if (operands.length === 1) return first;
+  if (operands.length > mostJoined) {
+    const groups: Node[] = [];
+    const each = Math.ceil(operands.length / mostJoined);
+    for (let k = 0; k < operands.length; k += each) groups.push(concat(operands.slice(k, k + each), axis));
+    return concat(groups, axis);
+  }
   const total = operands.reduce((sum, operand) => sum + (operand.shape[axis] as number), 0);
   return new Node(
     concatOp,
