@@ -1,0 +1,44 @@
+/** Questions to a trained model: features of clip lists and label sets, each computed as evaluation has it. */
+import {
+  type ClipEntry,
+  type ClipFeatures,
+  ClipLoader,
+  type Config,
+  type DatasetOptions,
+  evaluationDataset,
+  FeatureEncoder,
+  type OpenedModel,
+  type PromptFeatures,
+  promptTokens,
+} from 'actionclip';
+
+export class Examiner {
+  readonly #config: Config;
+  readonly #opened: OpenedModel;
+  readonly #datasets: DatasetOptions;
+  readonly #encoder: FeatureEncoder;
+
+  constructor(config: Config, opened: OpenedModel, datasets: DatasetOptions) {
+    this.#config = config;
+    this.#opened = opened;
+    this.#datasets = datasets;
+    this.#encoder = new FeatureEncoder(opened.model);
+  }
+
+  /** @param shuffleFrames Seed of a random order of each clip's frames; in their own order without it. */
+  async clips(entries: readonly ClipEntry[], shuffleFrames?: number): Promise<ClipFeatures> {
+    const { batchSize, workers } = this.#config.data;
+    const dataset = evaluationDataset(this.#config, entries, this.#datasets);
+    const loader = new ClipLoader(dataset, { batchSize, workers });
+    try {
+      return await this.#encoder.clips(loader, batchSize, shuffleFrames === undefined ? {} : { shuffleFrames });
+    } finally {
+      await loader.close();
+    }
+  }
+
+  prompts(labels: readonly string[]): Promise<PromptFeatures> {
+    const { tokenizer, model } = this.#opened;
+    return this.#encoder.prompts(promptTokens(labels, tokenizer, model.clip.sizes.text.context));
+  }
+}

@@ -1,0 +1,178 @@
+/** Runs on clips that the user has: the paper's by a YAML file, or any by lists or a table. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type Config,
+  ConfigError,
+  type ConfigOverrides,
+  configFrom,
+  DataError,
+  type DatasetOptions,
+  describeModel,
+  evaluateFeatures,
+  loadClipWeights,
+  loadPretrained,
+  type ModelDescription,
+  type OpenedModel,
+  openModel,
+  parseConfig,
+  type RunData,
+  readClipTable,
+  readRunData,
+  readTrainingCheckpoint,
+  train,
+} from 'actionclip';
+import { openConsole, percent } from './console.ts';
+import { Examiner } from './examiner.ts';
+import type { Options } from './options.ts';
+import { writeRunReport } from './run-report.ts';
+import { smallModel } from './small-model.ts';
+
+/** Decoded frames in memory, per data set. */
+const cacheBytes = 2 ** 30;
+
+/** The names of splits that a table may have for held-out clips. */
+const heldOutSplits = ['val', 'validation', 'test'];
+
+/** The paper's run, or any other that a YAML file describes; options replace the values of the file. */
+export async function configRun(options: Options): Promise<void> {
+  const { line } = openConsole();
+  const file = options.config ?? '';
+  const yaml = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new ConfigError([`${file}: cannot be read (${cause instanceof Error ? cause.message : String(cause)})`]);
+  });
+  const { config, warnings } = parseConfig(yaml, file, overridesOf(options));
+  for (const warning of warnings) line(`warning: ${warning}`);
+  const data = await readRunData(config, line);
+  const opened = await openModel(describeModel(config), config.seed);
+  const { weights, pretrainedText } = config.network;
+  if (weights !== undefined) await loadClipWeights(opened.model, weights, { text: pretrainedText });
+  if (config.pretrain !== undefined) await loadPretrained(opened.model, config.pretrain);
+  if (weights === undefined && config.pretrain === undefined && config.resume === undefined) {
+    line('warning: the towers start at random; name a file with the weights of CLIP as network.weights');
+  }
+  await runOn(config, data, opened, {});
+}
+
+/** The small model on anyone's clips, from scratch or from another run's model. */
+export async function clipsRun(options: Options): Promise<void> {
+  const { line } = openConsole();
+  const start = options.init === undefined ? undefined : await readTrainingCheckpoint(options.init);
+  const known = start?.description;
+  const config = clipsConfig(options, known);
+  const data = options.clipsTable === undefined ? await readRunData(config, line) : await tableData(options, line);
+  const description = known === undefined ? describeModel(config, smallModel(data.labels)) : adapted(known, config);
+  const opened = await openModel(description, config.seed);
+  if (options.init !== undefined) {
+    await loadPretrained(opened.model, options.init, { otherHead: description.temporal !== known?.temporal });
+  }
+  await runOn(config, data, opened, { cacheBytes });
+}
+
+/** The model of a checkpoint with the frames and the head of a configuration. */
+function adapted(known: ModelDescription, config: Config): ModelDescription {
+  return { ...known, frames: config.data.frames, temporal: config.network.temporalHead };
+}
+
+function clipsConfig(options: Options, known: ModelDescription | undefined): Config {
+  const { config } = configFrom({
+    ...overridesOf(options),
+    seed: options.seed ?? 1,
+    data: {
+      train_list: options.trainList,
+      val_list: options.valList,
+      label_list: options.labels ?? options.clipsTable,
+      root: options.root,
+      num_segments: options.frames ?? known?.frames ?? 8,
+      input_size: options.size ?? known?.sizes.vision.resolution ?? 64,
+      batch_size: options.batchSize ?? 16,
+      workers: options.workers ?? 1,
+      replace_underscores: true,
+    },
+    network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf' },
+    solver: {
+      epochs: options.epochs ?? 30,
+      lr: options.lr ?? (known === undefined ? 1e-3 : 3e-4),
+      lr_warmup_step: 1,
+      f_ratio: 1,
+      max_gradient_norm: 1,
+    },
+    logging: { eval_freq: 5 },
+    output: { folder: options.out ?? join('runs', 'own-clips') },
+  });
+  return config;
+}
+
+/** The values that options put in the place of a file's. */
+function overridesOf(options: Options): ConfigOverrides {
+  const given = (values: Record<string, unknown>): Record<string, unknown> =>
+    Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+  return given({
+    seed: options.seed,
+    resume: options.resume,
+    data: given({
+      train_list: options.trainList,
+      val_list: options.valList,
+      label_list: options.labels,
+      root: options.root,
+      num_segments: options.frames,
+      input_size: options.size,
+      batch_size: options.batchSize,
+      workers: options.workers,
+    }),
+    network: given({ sim_header: options.head }),
+    solver: given({ epochs: options.epochs, lr: options.lr }),
+    output: given({ folder: options.out }),
+  });
+}
+
+async function tableData({ clipsTable = '', root }: Options, line: (text: string) => void): Promise<RunData> {
+  const table = await readClipTable(clipsTable, { ...(root === undefined ? {} : { root }), onWarning: line });
+  const validation = table.clips.filter(({ split }) => heldOutSplits.includes(split));
+  const training = table.clips.filter(({ split }) => split === 'train');
+  if (training.length === 0 || validation.length === 0) {
+    throw new DataError(
+      `${clipsTable}: ${training.length} clips have the split train and ${validation.length} one of ${heldOutSplits.join(', ')}`,
+      'both are needed; fill in the column split',
+    );
+  }
+  return { labels: table.texts, train: training, validation };
+}
+
+async function runOn(config: Config, data: RunData, opened: OpenedModel, datasets: DatasetOptions): Promise<void> {
+  const started = performance.now();
+  const { line, progress } = openConsole();
+  line(
+    `${opened.model.parameterCount().toLocaleString('en')} parameters, ${data.train.length} clips for training, ` +
+      `${data.validation.length} held out, ${data.labels.length} classes`,
+  );
+  const outcome = await train({
+    config,
+    data,
+    opened,
+    datasets,
+    progress,
+    checkpointEvery: 500,
+    onValidation: ({ epoch, top1, top5 }) =>
+      line(`epoch ${epoch + 1}: top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`),
+  });
+  const { evaluation } = outcome;
+  if (evaluation === undefined) {
+    line(`Trained without validation: ${outcome.lastCheckpoint}`);
+    return;
+  }
+  const examiner = new Examiner(config, opened, datasets);
+  const shuffled = evaluateFeatures(
+    await examiner.clips(data.validation, config.seed),
+    await examiner.prompts(data.labels),
+  );
+  const chance = percent(1 / data.labels.length);
+  const seconds = (performance.now() - started) / 1000;
+  line(`top-1 ${percent(evaluation.top1)}, top-5 ${percent(evaluation.top5)}; chance ${chance}`);
+  line(`top-1 with the frames in random order: ${percent(shuffled.top1)}`);
+  if (config.evaluateOnly) return;
+  const summary = [{ label: 'frames in random order', value: percent(shuffled.top1), note: `chance ${chance}` }];
+  const title = `ActionCLIP on ${config.data.dataset === 'custom' ? 'your clips' : config.data.dataset}`;
+  const report = { title, config, data, datasets, opened, outcome, evaluation, summary, tables: [], seconds };
+  line(`Report, after ${seconds.toFixed(0)} s: ${await writeRunReport(report)}`);
+}

@@ -1,0 +1,189 @@
+/** The report of a run: curves from its log, accuracy by class, the confusion matrix, and clips that were right and wrong. */
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { defaultDevice } from '@actionclip/tensor';
+import {
+  ClipDataset,
+  type Config,
+  type CurveChart,
+  confusionPairs,
+  type DatasetOptions,
+  type Evaluation,
+  encodeFrame,
+  evaluationDataset,
+  type Filmstrip,
+  type LogRecord,
+  type OpenedModel,
+  type ReportTable,
+  type RunData,
+  readRunLog,
+  type SummaryFigure,
+  type TrainingOutcome,
+  topClasses,
+  writeReport,
+} from 'actionclip';
+import { percent } from './console.ts';
+
+export interface RunReport {
+  readonly title: string;
+  readonly config: Config;
+  readonly data: RunData;
+  readonly datasets: DatasetOptions;
+  readonly opened: OpenedModel;
+  readonly outcome: TrainingOutcome;
+  readonly evaluation: Evaluation;
+  /** Figures beside top-1 and top-5. */
+  readonly summary: readonly SummaryFigure[];
+  /** Tables beside those of the classes. */
+  readonly tables: readonly ReportTable[];
+  readonly seconds: number;
+}
+
+/** Clips shown of each kind. */
+const shownClips = 6;
+const shownPredictions = 3;
+
+/** Writes `report.html` into the folder of the run; returns its path. */
+export async function writeRunReport(run: RunReport): Promise<string> {
+  const { config, data, evaluation, outcome } = run;
+  const path = join(config.output.folder, 'report.html');
+  await writeReport(path, {
+    title: run.title,
+    subtitle: `${data.train.length} clips for training, ${data.validation.length} held out, ${data.labels.length} classes`,
+    summary: [
+      { label: 'top-1', value: percent(evaluation.top1), note: `of ${evaluation.labels.length} held-out clips` },
+      { label: 'top-5', value: percent(evaluation.top5), note: `chance ${percent(1 / data.labels.length)} for top-1` },
+      ...run.summary,
+    ],
+    curves: curvesOf(await readRunLog(outcome.log)),
+    tables: [...run.tables, classTable(run), mistakeTable(run)],
+    confusion: { labels: data.labels, counts: evaluation.confusion.counts },
+    clips: await filmstrips(run),
+    run: { facts: await factsOf(run), configuration: JSON.stringify(config, null, 2) },
+  });
+  return path;
+}
+
+const numberOf = (record: LogRecord, field: string): number => {
+  const value = record[field];
+  return typeof value === 'number' ? value : Number.NaN;
+};
+
+function curvesOf(log: readonly LogRecord[]): CurveChart[] {
+  const steps = log.filter(({ kind }) => kind === 'step');
+  const validations = log.filter(({ kind }) => kind === 'validation');
+  const along = (records: readonly LogRecord[], name: string, field: string): CurveChart['series'][number] => ({
+    name,
+    points: records.map((record) => ({ x: record.step + 1, y: numberOf(record, field) })),
+  });
+  return [
+    { title: 'Loss', xLabel: 'step', yLabel: 'KL divergence', series: [along(steps, 'training', 'loss')] },
+    {
+      title: 'Held-out accuracy',
+      xLabel: 'step',
+      yLabel: 'clips named right',
+      percent: true,
+      series: [along(validations, 'top-1', 'top1'), along(validations, 'top-5', 'top5')],
+    },
+    {
+      title: 'Learning rate',
+      xLabel: 'step',
+      yLabel: 'of the text tower',
+      series: [along(steps, 'rate', 'learningRate')],
+    },
+  ];
+}
+
+function classTable({ data, evaluation }: RunReport): ReportTable {
+  return {
+    title: 'Accuracy by class',
+    columns: ['class', 'clips', 'right'],
+    rows: evaluation.classes
+      .filter(({ clips }) => clips > 0)
+      .map(({ index, clips, accuracy }) => [data.labels[index] ?? '', clips, percent(accuracy)]),
+  };
+}
+
+function mistakeTable({ data, evaluation }: RunReport): ReportTable {
+  return {
+    title: 'Most frequent mistakes',
+    columns: ['class', 'taken for', 'clips'],
+    rows: confusionPairs(evaluation.confusion).map(({ label, predicted, count }) => [
+      data.labels[label] ?? '',
+      data.labels[predicted] ?? '',
+      count,
+    ]),
+  };
+}
+
+/** A few right clips of different classes and a few wrong ones, the most certain first. */
+async function filmstrips({ config, data, datasets, evaluation }: RunReport): Promise<Filmstrip[]> {
+  const { scores, labels, indices } = evaluation;
+  const dataset = new ClipDataset(evaluationDataset(config, data.validation, { ...datasets, cacheBytes: 0 }));
+  const rows = [...labels.keys()].map((row) => {
+    const best = topClasses(scores, row, shownPredictions);
+    const [first = 0] = best;
+    return { row, best, right: first === labels[row], certainty: scores.scores[row * scores.classes + first] ?? 0 };
+  });
+  rows.sort((a, b) => b.certainty - a.certainty);
+  const seen = new Set<number>();
+  const right = rows.filter(({ row, right: isRight }) => {
+    const label = labels[row] ?? 0;
+    return isRight && !seen.has(label) && seen.add(label);
+  });
+  const wrong = rows.filter((entry) => !entry.right);
+  const shown = [...right.slice(0, shownClips), ...wrong.slice(0, shownClips)];
+  return Promise.all(
+    shown.map(async ({ row, best }): Promise<Filmstrip> => {
+      const index = indices[row] ?? 0;
+      const { frames } = await dataset.load(index, 0);
+      return {
+        frames: await Promise.all(framesOf(frames, config.data).map((frame) => encodeFrame(frame, sideOf(config)))),
+        label: data.labels[labels[row] ?? 0] ?? '',
+        predictions: best.map((c) => ({
+          label: data.labels[c] ?? '',
+          probability: scores.scores[row * scores.classes + c] ?? 0,
+        })),
+        source: data.validation[index]?.path ?? '',
+      };
+    }),
+  );
+}
+
+const sideOf = ({ data }: Config): { width: number; height: number } => ({
+  width: data.inputSize,
+  height: data.inputSize,
+});
+
+/** Planes [T, 3, S, S] to as many frames of pixels [S, S, 3]. */
+function framesOf(planes: Uint8Array, { frames, inputSize }: Config['data']): Uint8Array[] {
+  const area = inputSize * inputSize;
+  return Array.from({ length: frames }, (_, frame) => {
+    const pixels = new Uint8Array(3 * area);
+    for (let i = 0; i < area; i++) {
+      for (let channel = 0; channel < 3; channel++) {
+        pixels[3 * i + channel] = planes[(3 * frame + channel) * area + i] ?? 0;
+      }
+    }
+    return pixels;
+  });
+}
+
+async function factsOf({ config, opened, outcome, seconds }: RunReport): Promise<[string, string][]> {
+  const { dataWait, step, validation, checkpoint } = outcome.time;
+  const backend = await (await defaultDevice()).backend();
+  return [
+    ['model', `${opened.model.parameterCount().toLocaleString('en')} parameters`],
+    ['device', backend.description],
+    ['processor', `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} threads`],
+    ['Node', process.version],
+    ['seed', String(config.seed)],
+    ['steps', String(outcome.steps)],
+    [
+      'time',
+      `${seconds.toFixed(0)} s in all; training: steps ${step.toFixed(1)} s, waiting for clips ${dataWait.toFixed(1)} s, ` +
+        `validation ${validation.toFixed(1)} s, checkpoints ${checkpoint.toFixed(1)} s`,
+    ],
+    ['checkpoint', outcome.lastCheckpoint],
+  ];
+}
