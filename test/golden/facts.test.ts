@@ -217,3 +217,18 @@ test('a new temporal transformer has weights and positions of deviation 0.02 and
     0.03,
   );
 });
+
+test('a new Transf_cls has weights within 0.04, of deviation 0.0173, and no biases', async () => {
+  const head = temporalHeads.Transf_cls({ width: 64, frames: 8, positions: 77, heads: 1, generator: new Generator(3) });
+  const weights = await head.stateDict();
+  const names = [...weights.keys()].filter((name) =>
+    /cls_token|pos_embed$|out_proj\.weight|linear\d\.weight/.test(name),
+  );
+  const drawn = names.flatMap((name) => Array.from(weights.get(name)?.data ?? [], Number));
+  expect(drawn.every((value) => Math.abs(value) < 0.04)).toBe(true);
+  // N(0, 1) modulo 2 has a deviation of 0.8656.
+  const deviation = Math.sqrt(drawn.reduce((sum, value) => sum + value ** 2, 0) / drawn.length);
+  expect(Math.abs(deviation / (0.02 * 0.8656) - 1)).toBeLessThan(0.01);
+  for (const [name, { data }] of weights)
+    if (/(out_proj|linear\d)\.bias$/.test(name)) expect(new Set(data)).toEqual(new Set([0]));
+});

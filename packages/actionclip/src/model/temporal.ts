@@ -6,13 +6,14 @@ import {
   concat,
   constantParameter,
   Dropout,
+  defaultGenerator,
   Embedding,
   type Generator,
   LayerNorm,
   Linear,
   LSTM,
   Module,
-  normalParameter,
+  parameter,
   parameterOf,
   ShapeError,
   type Tensor,
@@ -147,6 +148,13 @@ export class ConvolutionHead extends TemporalHead {
   }
 }
 
+/** Initial values of Transf_cls in the released code: N(0, 1) folded into (-2, 2), a fiftieth of it. */
+function foldedNormalParameter(shape: readonly number[], generator: Generator = defaultGenerator()): Tensor {
+  const drawn = generator.normal(shape);
+  const folded = drawn.sub(drawn.div(2).trunc().mul(2)) as Tensor;
+  return parameter(folded.mul(0.02));
+}
+
 /** One post-norm encoder layer of PyTorch, with ReLU. */
 class EncoderLayer extends Module {
   self_attn: MultiheadAttention;
@@ -159,11 +167,11 @@ class EncoderLayer extends Module {
   constructor(width: number, heads: number, inner: number, generator?: Generator) {
     super();
     this.self_attn = new MultiheadAttention(width, { heads, dropout: 0.1, ...(generator ? { generator } : {}) });
-    this.self_attn.out_proj.weight = normalParameter([width, width], 0.0175, generator);
-    this.linear1 = new Linear(width, inner);
-    this.linear2 = new Linear(inner, width);
+    this.self_attn.out_proj.weight = foldedNormalParameter([width, width], generator);
+    this.linear1 = new Linear(width, inner, generator ? { generator } : {});
+    this.linear2 = new Linear(inner, width, generator ? { generator } : {});
     for (const linear of [this.linear1, this.linear2]) {
-      linear.weight = normalParameter(linear.weight.shape, 0.0175, generator);
+      linear.weight = foldedNormalParameter(linear.weight.shape, generator);
       linear.bias = constantParameter(linear.weight.shape.slice(0, 1), 0);
     }
     this.norm1 = new LayerNorm(width);
@@ -202,9 +210,8 @@ class ClassTokenTransformer extends Module {
 
   constructor({ width, frames, layers = 6, generator }: TemporalOptions) {
     super();
-    // The released code draws a normal number, folds it into (-2, 2) and takes a fiftieth: a deviation of 0.0175.
-    this.cls_token = normalParameter([1, 1, width], 0.0175, generator);
-    this.pos_embed = normalParameter([1, frames + 1, width], 0.0175, generator);
+    this.cls_token = foldedNormalParameter([1, 1, width], generator);
+    this.pos_embed = foldedNormalParameter([1, frames + 1, width], generator);
     this.transformer_enc = new Encoder(width, layers, 8, 2048, generator);
   }
 
