@@ -1,0 +1,95 @@
+// The released recipe: which parameter is in which group, and when the rate changes.
+
+import { Generator, type Optimizer } from '@actionclip/tensor';
+import { presets } from '@actionclip/transformer';
+import { describe, expect, it } from 'vitest';
+import { ActionCLIP } from '../../../packages/actionclip/src/model/action-clip.ts';
+import type { SolverConfig } from '../../../packages/actionclip/src/train/config.ts';
+import { configFrom } from '../../../packages/actionclip/src/train/config-file.ts';
+import {
+  applySchedule,
+  isRefreshed,
+  optimizerOf,
+  scheduleOf,
+} from '../../../packages/actionclip/src/train/optimization.ts';
+
+const solver = (values: Record<string, unknown> = {}): SolverConfig =>
+  configFrom({ data: { label_list: 'labels.csv' }, solver: values }).config.solver;
+
+const small = { ...presets.tiny, text: { ...presets.tiny.text, vocabulary: 16 } };
+const model = new ActionCLIP({ sizes: small, frames: 4, temporalLayers: 1, joint: false, generator: new Generator(1) });
+const names = (optimizer: Optimizer): string[][] => optimizer.groups.map(({ parameters }) => [...parameters.keys()]);
+const parts = (groups: readonly (readonly string[])[]): string[][] =>
+  groups.map((group) => [...new Set(group.map((name) => name.split('.')[0] ?? ''))].sort());
+
+const textParts = [
+  'ln_final',
+  'logit_scale',
+  'positional_embedding',
+  'text_projection',
+  'token_embedding',
+  'transformer',
+];
+
+describe('parameter groups', () => {
+  it('of AdamW are the text side with the logit scale, the image tower and the temporal head, each at its rate', () => {
+    const optimizer = optimizerOf(model, solver({ lr: 5e-6, ratio: 2, f_ratio: 10 }));
+    expect(parts(names(optimizer))).toEqual([textParts, ['visual'], ['fusion']]);
+    expect(optimizer.groups.map(({ learningRate }) => learningRate)).toEqual([5e-6, 1e-5, 5e-5]);
+    expect(optimizer.groups.map(({ weightDecay }) => weightDecay)).toEqual([0.2, 0.2, 0.2]);
+  });
+
+  it.each([
+    ['adam', 0.2],
+    ['sgd', 0.01],
+  ])('of %s are CLIP and the temporal head', (optim, weightDecay) => {
+    const optimizer = optimizerOf(model, solver({ optim, lr: 1e-3, ratio: 2, f_ratio: 10, weight_decay: 0.01 }));
+    expect(parts(names(optimizer))).toEqual([[...textParts, 'visual'], ['fusion']]);
+    expect(optimizer.groups.map(({ learningRate }) => learningRate)).toEqual([1e-3, 1e-2]);
+    expect(optimizer.groups.map((group) => group.weightDecay)).toEqual([weightDecay, weightDecay]);
+  });
+
+  it('hold every parameter once', () => {
+    const all = [...model.namedParameters()].map(([name]) => name).sort();
+    for (const optim of ['adamw', 'adam', 'sgd'])
+      expect(
+        names(optimizerOf(model, solver({ optim })))
+          .flat()
+          .sort(),
+      ).toEqual(all);
+  });
+});
+
+describe('the schedule', () => {
+  // Values of the released scheduler at the released settings: base 5e-6, 50 epochs, 5 of warm-up.
+  it.each([
+    [0, 0],
+    [0.1, 1e-7],
+    [2.5, 2.5e-6],
+    [5, 5e-6],
+    [10, 4.84923e-6],
+    [27.5, 2.5e-6],
+    [49, 6.08987e-9],
+    [50, 0],
+  ])('cosine at epoch %d gives %d', (epoch, rate) => {
+    const optimizer = optimizerOf(model, solver({ lr: 5e-6, f_ratio: 10, lr_warmup_step: 5, epochs: 50 }));
+    applySchedule(optimizer, scheduleOf(solver({ epochs: 50, lr_warmup_step: 5 }))(epoch));
+    const [text, , temporal] = optimizer.groups;
+    expect(text?.learningRate).toBeCloseTo(rate, 11);
+    expect(temporal?.learningRate).toBeCloseTo(10 * rate, 10);
+  });
+
+  it('multistep falls at each milestone, and not at all where there is none', () => {
+    const schedule = scheduleOf(
+      solver({ type: 'multistep', epochs: 40, lr_decay_step: 15, lr_decay_factor: 0.5, lr_warmup_step: 5 }),
+    );
+    expect([2.5, 5, 14.9, 15, 29.9, 30].map(schedule)).toEqual([0.5, 1, 1, 0.5, 0.5, 0.25]);
+    expect(scheduleOf(solver({ type: 'multistep', epochs: 10, lr_decay_step: 15, lr_warmup_step: 0 }))(9.9)).toBe(1);
+  });
+
+  it('is refreshed at the first step and then at every n-th, the tenth in the released code', () => {
+    const refreshed = (everyNth: number): number[] => [...Array(32).keys()].filter((k) => isRefreshed(k, everyNth));
+    expect(refreshed(10)).toEqual([0, 9, 19, 29]);
+    expect(refreshed(1)).toHaveLength(32);
+  });
+});
