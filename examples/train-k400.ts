@@ -22,7 +22,8 @@ async function deviceOf({ device: name = 'auto', threads }: Options): Promise<De
   const device = isOpen
     ? automatic.device
     : await openDevice(automatic?.device.name === 'wasm' ? 'wasm' : name, limits);
-  process.stderr.write(`${automatic?.reason ?? `Device ${name}`}\n${(await device.backend()).description}\n`);
+  if (automatic !== undefined) process.stderr.write(`${automatic.reason}\n`);
+  process.stderr.write(`Device: ${(await device.backend()).description}\n`);
   return device;
 }
 

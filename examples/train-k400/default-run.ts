@@ -108,6 +108,7 @@ async function drawDataset({ line }: Console): Promise<ActionDataset> {
 }
 
 function configOf(dataset: ActionDataset, options: Options): Config {
+  const epochs = options.epochs ?? 20;
   const { config } = configFrom({
     seed: options.seed ?? 1,
     resume: options.resume,
@@ -124,9 +125,9 @@ function configOf(dataset: ActionDataset, options: Options): Config {
     },
     network: { arch: 'small', sim_header: options.head ?? 'Transf' },
     solver: {
-      epochs: options.epochs ?? 20,
+      epochs,
       lr: options.lr ?? 1e-3,
-      lr_warmup_step: 1,
+      lr_warmup_step: Math.min(1, epochs / 10),
       f_ratio: 1,
       max_gradient_norm: 1,
     },

@@ -69,12 +69,14 @@ export async function clipsRun(options: Options): Promise<void> {
   await runOn(config, data, opened, { cacheBytes });
 }
 
-/** The model of a checkpoint with the frames and the head of a configuration. */
+/** The model of a checkpoint with the frames, the input size and the head of a configuration. */
 function adapted(known: ModelDescription, config: Config): ModelDescription {
-  return { ...known, frames: config.data.frames, temporal: config.network.temporalHead };
+  const { sizes, frames, temporal } = describeModel(config, { sizes: known.sizes, vocabulary: known.vocabulary });
+  return { ...known, sizes, frames, ...(temporal === undefined ? {} : { temporal }) };
 }
 
 function clipsConfig(options: Options, known: ModelDescription | undefined): Config {
+  const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     ...overridesOf(options),
     seed: options.seed ?? 1,
@@ -91,9 +93,9 @@ function clipsConfig(options: Options, known: ModelDescription | undefined): Con
     },
     network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf' },
     solver: {
-      epochs: options.epochs ?? 30,
+      epochs,
       lr: options.lr ?? (known === undefined ? 1e-3 : 3e-4),
-      lr_warmup_step: 1,
+      lr_warmup_step: Math.min(1, epochs / 10),
       f_ratio: 1,
       max_gradient_norm: 1,
     },
