@@ -26,10 +26,7 @@ import { openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
 import type { Options } from './options.ts';
 import { writeRunReport } from './run-report.ts';
-import { smallModel } from './small-model.ts';
-
-/** Decoded frames in memory, per data set. */
-const cacheBytes = 2 ** 30;
+import { smallData, smallInput, smallModel } from './small-model.ts';
 
 /** The names of splits that a table may have for held-out clips. */
 const heldOutSplits = ['val', 'validation', 'test'];
@@ -66,7 +63,7 @@ export async function clipsRun(options: Options): Promise<void> {
   if (options.init !== undefined) {
     await loadPretrained(opened.model, options.init, { otherHead: description.temporal !== known?.temporal });
   }
-  await runOn(config, data, opened, { cacheBytes });
+  await runOn(config, data, opened, smallData);
 }
 
 /** The model of a checkpoint with the frames, the input size and the head of a configuration. */
@@ -86,7 +83,7 @@ function clipsConfig(options: Options, known: ModelDescription | undefined): Con
       label_list: options.labels ?? options.clipsTable,
       root: options.root,
       num_segments: options.frames ?? known?.frames ?? 8,
-      input_size: options.size ?? known?.sizes.vision.resolution ?? 64,
+      input_size: options.size ?? known?.sizes.vision.resolution ?? smallInput,
       batch_size: options.batchSize ?? 16,
       workers: options.workers ?? 1,
       replace_underscores: true,
@@ -94,9 +91,10 @@ function clipsConfig(options: Options, known: ModelDescription | undefined): Con
     network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf' },
     solver: {
       epochs,
-      lr: options.lr ?? (known === undefined ? 1e-3 : 3e-4),
+      lr: options.lr ?? (known === undefined ? 1.5e-3 : 5e-4),
       lr_warmup_step: Math.min(1, epochs / 10),
-      f_ratio: 1,
+      f_ratio: 2,
+      weight_decay: 0.1,
       max_gradient_norm: 1,
     },
     logging: { eval_freq: 5 },

@@ -17,7 +17,7 @@ import { type FrameSampling, sampleFrames } from './sampling.ts';
 /** The chain from decoded frames to planar bytes, by name and options. */
 export type PipelineDescription =
   | ({ readonly kind: 'training' } & TrainingPipelineOptions)
-  | { readonly kind: 'evaluation'; readonly inputSize: number };
+  | { readonly kind: 'evaluation'; readonly inputSize: number; readonly shortSide?: number };
 
 /** Everything about a data set as plain data, so that it can be sent to worker threads. */
 export interface ClipDatasetDescription {
@@ -129,7 +129,9 @@ export class ClipDataset {
 }
 
 function pipelineOf(description: PipelineDescription): ClipPipeline {
-  return description.kind === 'training' ? trainingPipeline(description) : evaluationPipeline(description.inputSize);
+  return description.kind === 'training'
+    ? trainingPipeline(description)
+    : evaluationPipeline(description.inputSize, description.shortSide);
 }
 
 /** A source that is opened when first asked for, and closed if it was. */

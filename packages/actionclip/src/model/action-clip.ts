@@ -17,6 +17,8 @@ export interface ActionClipOptions {
   readonly shift?: boolean;
   /** Layers of Transf and Transf_cls; 6 if absent. */
   readonly temporalLayers?: number;
+  /** Standard deviation of the table of frame positions; 0.02 if absent. */
+  readonly positionDeviation?: number;
   /** Conv_1D as in the released code (see spec of the checkpoints) rather than as intended. */
   readonly scrambledConvolution?: boolean;
   readonly dropout?: number;
@@ -52,6 +54,7 @@ export class ActionCLIP extends Module {
       heads: sizes.text.heads,
       generator,
       ...(options.temporalLayers === undefined ? {} : { layers: options.temporalLayers }),
+      ...(options.positionDeviation === undefined ? {} : { positionDeviation: options.positionDeviation }),
       ...(options.scrambledConvolution === undefined ? {} : { scrambledConvolution: options.scrambledConvolution }),
     });
     this.joint = options.joint ? new JointEmbedding(frames, sizes.vision.width, generator) : undefined;

@@ -33,6 +33,11 @@ export interface TemporalOptions {
   readonly heads: number;
   /** Layers of Transf and Transf_cls; 6 in the released code. */
   readonly layers?: number;
+  /**
+   * Standard deviation of the position table; 0.02 in the released code, where the frame features are trained before
+   * they meet it. From scratch the order of the frames is learnt much sooner when positions and features are of a size.
+   */
+  readonly positionDeviation?: number;
   /** Whether Conv_1D reads [frames, width] as [width, frames] without transposing, as the released code does. */
   readonly scrambledConvolution?: boolean;
   readonly generator?: Generator;
@@ -59,8 +64,8 @@ function positionsOf(table: Embedding, frames: Tensor): Tensor {
   return table.weight.narrow(0, 0, count);
 }
 
-const table = ({ positions, width, generator }: TemporalOptions): Embedding =>
-  new Embedding(positions, width, { deviation: 0.02, ...(generator ? { generator } : {}) });
+const table = ({ positions, width, positionDeviation = 0.02, generator }: TemporalOptions): Embedding =>
+  new Embedding(positions, width, { deviation: positionDeviation, ...(generator ? { generator } : {}) });
 
 /** Six residual attention blocks over frames with positions, a residual around them all, and the mean. */
 export class TransformerHead extends TemporalHead {

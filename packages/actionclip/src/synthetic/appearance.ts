@@ -87,11 +87,11 @@ function colourDistance(a: Colour, b: Colour): number {
 }
 
 /** A colour of clothing at least `apart` from the colours behind it, as far as 20 draws find one. */
-function clothing(random: Random, behind: readonly Colour[], apart: number): Colour {
+function clothing(random: Random, behind: readonly Colour[], apart: number, brightest: number): Colour {
   let best: Colour = [128, 128, 128];
   let bestDistance = -1;
   for (let draw = 0; draw < 20 && bestDistance < apart; draw++) {
-    const colour = colourOf(random.uniform(0, 6), random.uniform(0.2, 0.95), random.uniform(0.25, 1));
+    const colour = colourOf(random.uniform(0, 6), random.uniform(0.2, 0.95), random.uniform(0.15, brightest));
     const distance = Math.min(...behind.map((other) => colourDistance(colour, other)));
     if (distance > bestDistance) [best, bestDistance] = [colour, distance];
   }
@@ -102,6 +102,8 @@ export function drawActor(random: Random, setting: Setting, difficulty: number):
   const spread = 0.04 + 0.06 * difficulty;
   const length = (mean: number): number => mean * Math.max(0.75, random.normal(1, spread));
   const apart = 130 - 100 * difficulty;
+  // Easy clips show dark clothes before bright walls; in hard ones either may be the brighter.
+  const brightest = 0.5 + 0.5 * difficulty;
   const walls = [setting.wallTop, setting.wallBottom];
   const skin = random.choice(skins);
   return {
@@ -116,14 +118,14 @@ export function drawActor(random: Random, setting: Setting, difficulty: number):
       shoulderHalf: length(0.115),
       hipHalf: length(0.062),
     },
-    girth: random.uniform(0.88 - 0.1 * difficulty, 1.2 + 0.1 * difficulty),
+    girth: random.uniform(1.1 - 0.3 * difficulty, 1.3),
     skin,
     hair: random.choice(hairs.filter((colour) => colourDistance(colour, skin) > 70)),
-    shirt: clothing(random, walls, apart),
-    trousers: clothing(random, [...walls, setting.floor], apart),
+    shirt: clothing(random, walls, apart, brightest),
+    trousers: clothing(random, [...walls, setting.floor], apart, brightest),
     shoes: random.chance(0.5) ? [40, 36, 36] : [225, 222, 215],
-    longSleeves: random.chance(0.5),
-    longTrousers: random.chance(0.65),
+    longSleeves: random.chance(0.9 - 0.4 * difficulty),
+    longTrousers: random.chance(0.9 - 0.3 * difficulty),
     longHair: random.chance(0.35),
   };
 }
@@ -145,7 +147,7 @@ export function drawCamera(random: Random, size: number, difficulty: number): Ca
 export function drawSetting(random: Random, difficulty: number): Setting {
   const hue = random.uniform(0, 6);
   const pastel = (value: number): Colour => colourOf(hue, random.uniform(0.05, 0.3), value * random.uniform(0.92, 1));
-  const brightness = random.uniform(0.55, 0.98);
+  const brightness = random.uniform(0.86 - 0.4 * difficulty, 0.98);
   const ornament = (): Ornament => ({
     round: random.chance(0.3),
     x: random.uniform(),
@@ -154,15 +156,15 @@ export function drawSetting(random: Random, difficulty: number): Setting {
     halfHeight: random.uniform(0.03, 0.15),
     colour: colourOf(random.uniform(0, 6), random.uniform(0.1, 0.35 + 0.5 * difficulty), random.uniform(0.4, 0.95)),
   });
-  const ornaments = Array.from({ length: random.integer(2 + Math.round(5 * difficulty)) }, ornament);
-  const hasIdleStool = random.chance(0.25);
+  const ornaments = Array.from({ length: random.integer(1 + Math.round(6 * difficulty)) }, ornament);
+  const hasIdleStool = random.chance(0.1 + 0.2 * difficulty);
   const idleStool = [random.uniform(0.25, 0.6) * (random.chance(0.5) ? 1 : -1), random.uniform(-0.6, -0.25)] as const;
   return {
     wallTop: pastel(brightness),
-    wallBottom: pastel(brightness * random.uniform(0.75, 1)),
-    floor: colourOf(random.uniform(0.2, 1.2), random.uniform(0.1, 0.5), random.uniform(0.35, 0.75)),
+    wallBottom: pastel(brightness * random.uniform(0.92 - 0.2 * difficulty, 1)),
+    floor: colourOf(random.uniform(0.2, 1.2), random.uniform(0.1, 0.5), random.uniform(0.7 - 0.4 * difficulty, 0.85)),
     texture: random.choice(textures),
-    textureContrast: random.uniform(0.04, 0.08 + 0.2 * difficulty),
+    textureContrast: random.uniform(0.01, 0.04 + 0.24 * difficulty),
     textureScale: random.uniform(0.07, 0.2),
     ornaments,
     ...(hasIdleStool && { idleStool }),

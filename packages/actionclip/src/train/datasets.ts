@@ -22,6 +22,8 @@ export interface DatasetOptions {
   /** Bytes of decoded frames kept in memory for each of the two data sets; default 0. */
   readonly cacheBytes?: number;
   readonly augmentation?: Omit<TrainingPipelineOptions, 'inputSize'>;
+  /** Shorter side of evaluated frames before the centre crop; the released proportion if absent. */
+  readonly shortSide?: number;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function readRunData(config: Config, onWarning?: WarningHandler): P
 export function trainingDataset(
   config: Config,
   entries: readonly ClipEntry[],
-  { augmentation, ...options }: DatasetOptions = {},
+  { augmentation, shortSide: _, ...options }: DatasetOptions = {},
 ): ClipDatasetDescription {
   const { frames, inputSize, randomShift, dataset } = config.data;
   const per = config.behaviour.augmentEachFrame ? 'frame' : 'clip';
@@ -67,14 +69,14 @@ export function trainingDataset(
 export function evaluationDataset(
   config: Config,
   entries: readonly ClipEntry[],
-  options: DatasetOptions = {},
+  { shortSide, ...options }: DatasetOptions = {},
 ): ClipDatasetDescription {
   const { frames, inputSize } = config.data;
   return {
     ...common(config, options),
     entries,
     sampling: { segments: frames, randomShift: false },
-    pipeline: { kind: 'evaluation', inputSize },
+    pipeline: { kind: 'evaluation', inputSize, ...(shortSide === undefined ? {} : { shortSide }) },
   };
 }
 

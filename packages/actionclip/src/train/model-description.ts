@@ -28,6 +28,7 @@ export interface ModelChoices {
   readonly sizes?: ClipSizes;
   readonly vocabulary?: ModelDescription['vocabulary'];
   readonly temporalLayers?: number;
+  readonly positionDeviation?: number;
 }
 
 /**
@@ -53,6 +54,7 @@ export function describeModel(config: Config, choices: ModelChoices = {}): Model
     dropout: network.dropout,
     embeddingDropout: network.embeddingDropout,
     ...(choices.temporalLayers === undefined ? {} : { temporalLayers: choices.temporalLayers }),
+    ...(choices.positionDeviation === undefined ? {} : { positionDeviation: choices.positionDeviation }),
     vocabulary: choices.vocabulary ?? 'clip',
   };
 }

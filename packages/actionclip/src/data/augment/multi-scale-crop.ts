@@ -33,7 +33,7 @@ export const cropPositions = [
 ] as const;
 
 /**
- * The ten sizes that a crop may have. Sides near the input size snap to it (closer than 3 pixels at 224, and in
+ * The sizes that a crop may have: ten with the released scales. Sides near the input size snap to it (closer than 3 pixels at 224, and in
  * proportion at other input sizes), but never beyond the frame, where the released code would pad with black;
  * no side is below 1.
  */
@@ -41,10 +41,11 @@ export function cropSizes(
   width: number,
   height: number,
   inputSize: number,
+  scales: readonly number[] = cropScales,
 ): readonly { readonly width: number; readonly height: number }[] {
   const base = Math.min(width, height);
   const near = (snapDistance * inputSize) / referenceInputSize;
-  const sides = cropScales.map((scale) => {
+  const sides = scales.map((scale) => {
     const side = Math.max(1, Math.trunc(base * scale));
     return inputSize <= base && Math.abs(side - inputSize) < near ? inputSize : side;
   });
@@ -68,15 +69,19 @@ export function cropRectangles(
 }
 
 /**
- * One of ten sizes and one of thirteen positions, each equally likely and the same for all frames, resized to
+ * One of the sizes and one of thirteen positions, each equally likely and the same for all frames, resized to
  * inputSize x inputSize with Pillow's bilinear filter.
- * @throws {ImageError} when the frames of a clip differ in size
+ * @param scales sides of the crop as parts of the frame's shorter side, largest first; the released four if absent
+ * @throws {ImageError} when the frames of a clip differ in size, or a scale is not in (0, 1]
  */
-export function multiScaleCrop(inputSize: number): ClipTransform {
+export function multiScaleCrop(inputSize: number, scales: readonly number[] = cropScales): ClipTransform {
+  if (scales.length === 0 || scales.some((scale) => !(scale > 0 && scale <= 1))) {
+    throw new ImageError(`crop scales [${scales.join(', ')}]`, 'expected at least one number above 0 and at most 1');
+  }
   return (clip, random) => {
     const [first] = clip;
     if (first === undefined) return clip;
-    const size = random.choice(cropSizes(first.width, first.height, inputSize));
+    const size = random.choice(cropSizes(first.width, first.height, inputSize, scales));
     const source = random.choice(cropRectangles(first.width, first.height, size.width, size.height));
     return clip.map((frame, index) => {
       if (frame.width !== first.width || frame.height !== first.height) {

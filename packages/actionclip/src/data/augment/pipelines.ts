@@ -16,6 +16,8 @@ import { randAugment, referenceInputSize } from './rand-augment.ts';
 export interface TrainingPipelineOptions {
   /** S: the side of the model's square input, in pixels. */
   readonly inputSize: number;
+  /** Sides of the random crop as parts of the frame's shorter side, largest first. */
+  readonly cropScales?: readonly number[];
   /** RandAugment's N and M; none when left out. */
   readonly randAugment?: Omit<RandAugmentOptions, 'inputSize'>;
   /** Probability of mirroring the clip. See `flipChance`. */
@@ -55,7 +57,7 @@ export function trainingPipeline(options: TrainingPipelineOptions): ClipPipeline
   const chance = { ...trainingChances, ...options };
   const transform = compose(
     randAugment({ operations: 0, magnitude: 0, ...options.randAugment, inputSize }),
-    multiScaleCrop(inputSize),
+    multiScaleCrop(inputSize, options.cropScales),
     withChance(chance.flip, everyFrame(flipHorizontally)),
     withChance(chance.colourJitter, colourJitter(options.colourJitterAmounts ?? colourJitterAmounts)),
     withChance(chance.grayscale, everyFrame(grayscale)),
@@ -72,13 +74,16 @@ export function trainingPipeline(options: TrainingPipelineOptions): ClipPipeline
 export const evaluationShortSide = (inputSize: number): number => Math.floor((inputSize * 256) / referenceInputSize);
 
 /**
- * The evaluation chain: shorter side to floor(S * 256 / 224) with Pillow's bicubic filter, then the centre S x S.
+ * The evaluation chain: shorter side to `shortSide` with Pillow's bicubic filter, then the centre S x S.
+ * @param shortSide at least S; floor(S * 256 / 224) if absent, as released
  * @returns frames of any size to bytes [T, 3, S, S]; nothing is random
  * @throws {ImageError} for a size that makes no sense
  */
-export function evaluationPipeline(inputSize: number): (clip: Parameters<ClipPipeline>[0]) => Uint8Array {
+export function evaluationPipeline(
+  inputSize: number,
+  shortSide: number = evaluationShortSide(inputSize),
+): (clip: Parameters<ClipPipeline>[0]) => Uint8Array {
   checkSize("the model's input", inputSize, inputSize);
-  const shortSide = evaluationShortSide(inputSize);
   return (clip) =>
     stackFrames(
       clip.map((frame) => resizeShortSideAndCenterCrop(frame, shortSide, inputSize, 'bicubic')),
