@@ -7,15 +7,28 @@
  * A table has the columns path,label,text,group,split. Results go to benchmarks/results/real-clips.json.
  */
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { openDevice, setDefaultDevice } from '@actionclip/tensor';
-import { type Config, configFrom, describeModel, openModel, readClipTable, writeFileAtomically } from 'actionclip';
+import {
+  type ClipEntry,
+  type Config,
+  configFrom,
+  describeModel,
+  encodeFrame,
+  formatClipList,
+  formatLabels,
+  openFrameSource,
+  openModel,
+  readClipTable,
+  resize,
+  writeFileAtomically,
+} from 'actionclip';
 import { Examiner } from '../examples/train-k400/examiner.ts';
-import { smallData, smallInput, smallModel } from '../examples/train-k400/small-model.ts';
+import { smallData, smallModel } from '../examples/train-k400/small-model.ts';
 
 const repository = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals: tables } = parseArgs({
@@ -25,6 +38,7 @@ const { values, positionals: tables } = parseArgs({
     seeds: { type: 'string', default: '1,2,3' },
     epochs: { type: 'string', default: '60' },
     frames: { type: 'string', default: '8' },
+    size: { type: 'string', default: '32' },
   },
 });
 const seeds = values.seeds.split(',').map(Number);
@@ -35,24 +49,39 @@ interface Outcome {
   readonly shuffled: number;
 }
 
+/** Side in pixels of the extracted frames. They are squeezed to squares, since a crop would cut people off. */
+const extractedSide = 80;
+
+/** A table's clips as folders of small JPEG frames with lists, in the paper's layout: decoded once for all runs. */
+async function extract(table: string): Promise<readonly string[]> {
+  const root = join(tmpdir(), `real-clips-${basename(dirname(table))}-${extractedSide}`);
+  const files = { train: join(root, 'train.txt'), val: join(root, 'val.txt'), labels: join(root, 'labels.csv') };
+  const { clips, texts } = await readClipTable(table);
+  const entries = { train: [] as ClipEntry[], val: [] as ClipEntry[] };
+  for (const [i, clip] of clips.entries()) {
+    const folder = `clip_${i}`;
+    await mkdir(join(root, folder), { recursive: true });
+    const source = await openFrameSource(clip.path);
+    const images = await source.read(Array.from({ length: await source.frameCount() }, (_, frame) => frame));
+    await source.close();
+    for (const [frame, image] of images.entries()) {
+      const { data } = resize(image, extractedSide, extractedSide, 'bilinear');
+      const { bytes } = await encodeFrame(data as Uint8Array, { width: extractedSide, height: extractedSide });
+      await writeFile(join(root, folder, `img_${String(frame + 1).padStart(5, '0')}.jpg`), bytes);
+    }
+    entries[clip.split === 'train' ? 'train' : 'val'].push({ path: folder, frames: images.length, label: clip.label });
+  }
+  await writeFileAtomically(files.train, formatClipList(entries.train));
+  await writeFileAtomically(files.val, formatClipList(entries.val));
+  await writeFileAtomically(files.labels, formatLabels(texts));
+  return ['--train-list', files.train, '--val-list', files.val, '--labels', files.labels, '--root', root];
+}
+
 /** One run of the main job's program on a table. */
-async function run(table: string, seed: number, init: string | undefined): Promise<Outcome> {
-  const out = join(
-    tmpdir(),
-    `real-clips-${basename(dirname(table))}-${init === undefined ? 'scratch' : 'trained'}-${seed}`,
-  );
-  const args = [
-    '--clips-table',
-    table,
-    '--seed',
-    String(seed),
-    '--epochs',
-    values.epochs,
-    '--frames',
-    values.frames,
-    '--out',
-    out,
-  ];
+async function run(name: string, clips: readonly string[], seed: number, init: string | undefined): Promise<Outcome> {
+  const out = join(tmpdir(), `real-clips-${name}-${init === undefined ? 'scratch' : 'trained'}-${seed}`);
+  const fixed = ['--frames', values.frames, '--size', values.size, '--epochs', values.epochs];
+  const args = [...clips, ...fixed, '--seed', String(seed), '--out', out];
   const { stderr } = await promisify(execFile)(
     process.execPath,
     [
@@ -85,14 +114,14 @@ async function nearestMean(table: string, seed: number): Promise<number> {
     data: {
       label_list: table,
       num_segments: Number(values.frames),
-      input_size: smallInput,
+      input_size: Number(values.size),
       batch_size: 16,
       workers: 1,
     },
     network: { arch: 'small', sim_header: 'Transf' },
   }) as { config: Config };
   const opened = await openModel(describeModel(config, smallModel(texts)), seed);
-  const examiner = new Examiner(config, opened, smallData);
+  const examiner = new Examiner(config, opened, smallData(config.data.inputSize));
   const known = await examiner.clips(clips.filter(({ split }) => split === 'train'));
   const asked = await examiner.clips(clips.filter(({ split }) => split !== 'train'));
   const { width } = known;
@@ -123,6 +152,7 @@ const results: object[] = [];
 for (const table of tables) {
   const { texts } = await readClipTable(table);
   const name = basename(dirname(table));
+  const clips = await extract(table);
   const untrained: number[] = [];
   for (const seed of seeds) untrained.push(await nearestMean(table, seed));
   console.log(
@@ -131,7 +161,7 @@ for (const table of tables) {
   const row: Record<string, unknown> = { name, classes: texts.length, seeds, untrained };
   for (const start of values.init === undefined ? [undefined] : [undefined, values.init]) {
     const outcomes: Outcome[] = [];
-    for (const seed of seeds) outcomes.push(await run(table, seed, start));
+    for (const seed of seeds) outcomes.push(await run(name, clips, seed, start));
     const title = start === undefined ? 'from scratch' : 'from the trained model';
     console.log(
       `${name}, ${title}: top-1 ${percent(outcomes.map(({ top1 }) => top1))}, frames in random order ${percent(outcomes.map(({ shuffled }) => shuffled))}`,

@@ -27,15 +27,15 @@ import { type Console, openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
 import type { Options } from './options.ts';
 import { type RunReport, writeRunReport } from './run-report.ts';
-import { smallData as datasets, smallInput, smallModel } from './small-model.ts';
+import { smallData, smallInput, smallModel } from './small-model.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Training clips of each class, and how much actors, cameras and settings vary (0 to 1). */
-const drawing = { trainClips: 60, difficulty: 0 } as const;
+const drawing = { trainClips: 60, difficulty: 0, frames: [14, 20] } as const;
 
 /** Epochs in which the mean over frames is trained on, from the towers of the trained model. */
-const comparisonEpochs = 4;
+const comparisonEpochs = 3;
 
 interface Answers {
   readonly heldOut: Evaluation;
@@ -52,6 +52,7 @@ export async function defaultRun(options: Options): Promise<void> {
   const dataset = await drawDataset(output);
   const config = configOf(dataset, options);
   const data = await readRunData(config, output.line);
+  const datasets = smallData(config.data.inputSize);
   const choices = smallModel([...dataset.labels, ...dataset.zeroShotLabels]);
   const opened = await openModel(describeModel(config, choices), config.seed);
   const { frames, inputSize } = config.data;
@@ -107,7 +108,7 @@ async function drawDataset({ line }: Console): Promise<ActionDataset> {
 }
 
 function configOf(dataset: ActionDataset, options: Options): Config {
-  const epochs = options.epochs ?? 40;
+  const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     seed: options.seed ?? 1,
     resume: options.resume,
@@ -131,7 +132,7 @@ function configOf(dataset: ActionDataset, options: Options): Config {
       weight_decay: 0.1,
       max_gradient_norm: 1,
     },
-    logging: { eval_freq: 8 },
+    logging: { eval_freq: 6 },
     output: { folder: options.out ?? join(repository, 'runs', 'train-k400') },
   });
   return config;
@@ -149,6 +150,7 @@ async function pairsByMean(
   pairs: readonly [number, number][],
   { line, progress }: Console,
 ): Promise<number> {
+  const datasets = smallData(config.data.inputSize);
   line(`The same towers with the mean over frames, trained on for ${comparisonEpochs} epochs`);
   const { resume: _, ...rest } = config;
   const meanConfig: Config = {

@@ -61,9 +61,12 @@ export async function clipsRun(options: Options): Promise<void> {
   const description = known === undefined ? describeModel(config, smallModel(data.labels)) : adapted(known, config);
   const opened = await openModel(description, config.seed);
   if (options.init !== undefined) {
-    await loadPretrained(opened.model, options.init, { otherHead: description.temporal !== known?.temporal });
+    await loadPretrained(opened.model, options.init, {
+      otherHead: description.temporal !== known?.temporal,
+      otherResolution: options.size !== undefined,
+    });
   }
-  await runOn(config, data, opened, smallData);
+  await runOn(config, data, opened, smallData(config.data.inputSize));
 }
 
 /** The model of a checkpoint with the frames, the input size and the head of a configuration. */

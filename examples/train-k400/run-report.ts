@@ -1,6 +1,6 @@
 /** The report of a run: curves from its log, accuracy by class, the confusion matrix, and clips that were right and wrong. */
 import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { defaultDevice } from '@actionclip/tensor';
 import {
   ClipDataset,
@@ -144,7 +144,7 @@ async function filmstrips({ config, data, datasets, evaluation }: RunReport): Pr
           label: data.labels[c] ?? '',
           probability: scores.scores[row * scores.classes + c] ?? 0,
         })),
-        source: data.validation[index]?.path ?? '',
+        source: shownPath(data.validation[index]?.path ?? '', config.data.root),
       };
     }),
   );
@@ -187,3 +187,6 @@ async function factsOf({ config, opened, outcome, seconds }: RunReport): Promise
     ['checkpoint', outcome.lastCheckpoint],
   ];
 }
+
+/** A clip's path as its list has it: relative to the root of the data. */
+const shownPath = (path: string, root: string | undefined): string => (root === undefined ? path : relative(root, path));

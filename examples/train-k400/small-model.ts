@@ -9,11 +9,11 @@ const vocabularySize = 1024;
 export const smallInput = 32;
 
 /** Small data sets keep their frames almost whole: a crop that cuts off an arm takes the action with it. */
-export const smallData: DatasetOptions = {
+export const smallData = (inputSize: number): DatasetOptions => ({
   cacheBytes: 2 ** 30,
   augmentation: { cropScales: [1, 0.92, 0.84], colourJitter: 0.3, grayscale: 0.1 },
-  shortSide: smallInput,
-};
+  shortSide: inputSize,
+});
 
 /**
  * Two image layers on patches of 8 pixels, two text layers, two temporal layers. The byte-pair vocabulary is learnt

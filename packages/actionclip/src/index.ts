@@ -25,6 +25,7 @@ export { ClipDataset, type ClipDatasetDescription, type LoadedClip, type Pipelin
 export { DataError } from './data/errors.ts';
 export type { FrameSource } from './data/frame-source.ts';
 export { type Image, ImageError } from './data/image/image.ts';
+export { resize } from './data/image/resample.ts';
 export {
   type ClipEntry,
   type ClipListOptions,

@@ -6,7 +6,7 @@ import { type HostTensor, type StateDict, toFloat32 } from '@actionclip/tensor';
 import type { ByteSource } from './byte-source.ts';
 import { CheckpointError } from './errors.ts';
 import { detectLayout, LAYOUTS, type Layout, type LayoutName, renameParameter, stateDictPaths } from './names.ts';
-import { concatenateRows, transpose } from './rearrange.ts';
+import { concatenateRows, interpolatedPositions, transpose } from './rearrange.ts';
 import { openSafetensors } from './safetensors-source.ts';
 import { looksLikePickle, looksLikeZip, openTorchArchive, type TorchScalars } from './torch.ts';
 
@@ -129,6 +129,8 @@ export interface MatchOptions {
    * as long as there is one for each frame; the rows beyond are zero and never read.
    */
   readonly frames?: number;
+  /** Whether the image tower's positions may be those of another resolution, between which they are then interpolated. */
+  readonly interpolatePositions?: boolean;
 }
 
 export interface MatchedStateDict {
@@ -141,6 +143,7 @@ export interface MatchedStateDict {
 }
 
 const FRAME_POSITIONS = 'fusion.frame_position_embeddings.weight';
+const PATCH_POSITIONS = 'visual.positional_embedding';
 
 /**
  * Fits a checkpoint to a model.
@@ -158,7 +161,7 @@ export function matchStateDict(
   const misshapen: string[] = [];
   for (const [name, shape] of expected) {
     const given = checkpoint.tensors.get(name);
-    const fitted = given && fit(name, given, shape, options.frames);
+    const fitted = given && fit(name, given, shape, options);
     if (fitted !== undefined) tensors.set(name, fitted);
     else if (given !== undefined) misshapen.push(`${name} is [${given.shape}], expected [${shape}]`);
     else if (options.mayBeMissing?.(name)) missing.push(name);
@@ -185,9 +188,17 @@ export function matchStateDict(
   return { tensors, missing, unused };
 }
 
-function fit(name: string, given: HostTensor, shape: readonly number[], frames?: number): HostTensor | undefined {
+function fit(
+  name: string,
+  given: HostTensor,
+  shape: readonly number[],
+  { frames, interpolatePositions }: MatchOptions,
+): HostTensor | undefined {
   if (given.shape.length === shape.length && given.shape.every((size, axis) => size === shape[axis])) {
     return toFloat32(given);
+  }
+  if (name === PATCH_POSITIONS && interpolatePositions && given.shape[1] === shape[1]) {
+    return interpolatedPositions(toFloat32(given), shape);
   }
   const [rows = 0, width] = given.shape;
   const [expectedRows = 0, expectedWidth] = shape;

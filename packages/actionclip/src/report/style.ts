@@ -56,13 +56,13 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 .wrong { color: var(--miss); }
 .strip p { margin-bottom: 6px; overflow-wrap: anywhere; }
 .strip ol { list-style: none; margin: 0; padding: 0; font-size: 13px; }
-.strip li { display: grid; grid-template-columns: minmax(0, 1fr) 76px 50px; gap: 8px; align-items: center; line-height: 1.55; }
+.strip li { display: grid; grid-template-columns: minmax(0, 1fr) 76px 58px; gap: 8px; align-items: center; line-height: 1.55; }
 .strip .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strip .track { background: var(--line); border-radius: 3px; height: 7px; overflow: hidden; }
 .strip .bar { display: block; height: 100%; background: var(--muted); }
 .strip .true-label .bar { background: var(--accent); }
 .strip .true-label .name { font-weight: 600; }
-.strip .percent { text-align: right; font-variant-numeric: tabular-nums; }
+.strip .percent { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; overflow-x: auto; font: 12.5px/1.5 ui-monospace, "SF Mono", Consolas, "Open Sans", monospace; }
 summary { cursor: pointer; }
 details { margin-top: 16px; }

@@ -24,6 +24,8 @@ export async function loadClipWeights(model: ActionCLIP, path: string, { text }:
 export interface PretrainedOptions {
   /** True: a file with another temporal prompt will do, and the model's own keeps its initial values. */
   readonly otherHead?: boolean;
+  /** True: a file for another resolution will do, between whose positions the model's are interpolated. */
+  readonly otherResolution?: boolean;
 }
 
 /**
@@ -33,9 +35,12 @@ export interface PretrainedOptions {
 export async function loadPretrained(
   model: ActionCLIP,
   path: string,
-  { otherHead = false }: PretrainedOptions = {},
+  { otherHead = false, otherResolution = false }: PretrainedOptions = {},
 ): Promise<void> {
-  await load(model, path, otherHead ? { mayBeMissing: isTemporal, mayBeUnused: isTemporal } : {});
+  await load(model, path, {
+    ...(otherHead ? { mayBeMissing: isTemporal, mayBeUnused: isTemporal } : {}),
+    interpolatePositions: otherResolution,
+  });
 }
 
 async function load(
