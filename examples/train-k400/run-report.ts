@@ -189,4 +189,5 @@ async function factsOf({ config, opened, outcome, seconds }: RunReport): Promise
 }
 
 /** A clip's path as its list has it: relative to the root of the data. */
-const shownPath = (path: string, root: string | undefined): string => (root === undefined ? path : relative(root, path));
+const shownPath = (path: string, root: string | undefined): string =>
+  root === undefined ? path : relative(root, path);
