@@ -94,7 +94,7 @@ function clipsConfig(options: Options, known: ModelDescription | undefined): Con
     network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf' },
     solver: {
       epochs,
-      lr: options.lr ?? (known === undefined ? 1.5e-3 : 5e-4),
+      lr: options.lr ?? (known === undefined ? 1.5e-3 : 1e-3),
       lr_warmup_step: Math.min(1, epochs / 10),
       f_ratio: 2,
       weight_decay: 0.1,
