@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDevice, setDefaultDevice } from '@actionclip/tensor';
-import { type ActionDataset, LAST_CHECKPOINT, train } from 'actionclip';
+import { type ActionDataset, LAST_CHECKPOINT, readSafetensorsFile, train, writeSafetensorsFile } from 'actionclip';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { tinyClips, tinyRun } from './tiny-run.ts';
 
@@ -116,14 +116,23 @@ it('a typo in a configuration', async () => {
   );
 });
 
+const fail = (message: string): never => {
+  throw new Error(message);
+};
+
 it('a checkpoint with wrong shapes, and one of another kind', async () => {
   setDefaultDevice(await openDevice('wasm', { threads: 1 }));
   const output = join(folder, 'small');
   await train(await tinyRun(clips, output, { solver: { epochs: 1 } }));
-  const small = join(output, LAST_CHECKPOINT);
+  const { tensors, metadata } = await readSafetensorsFile(join(output, LAST_CHECKPOINT));
+  const bent = join(folder, 'bent.safetensors');
+  const name = 'model_state_dict.visual.proj';
+  const { data, ...rest } = tensors.get(name) ?? fail(`${name} is missing`);
+  tensors.set(name, { ...rest, data, shape: [8, 32] });
+  await writeSafetensorsFile(bent, tensors, metadata);
   expectRefused(
-    await run({ '--init': small, '--size': '32' }),
-    /last\.safetensors does not fit the model: 1 of another shape: visual\.positional_embedding is \[5,16\], expected \[17,16\]/,
+    await run({ '--init': bent }),
+    /bent\.safetensors does not fit the model: 1 of another shape: visual\.proj is \[8,32\], expected \[16,16\]/,
   );
   expectRefused(await run({ '--resume': clips.trainList }), /train\.txt: /);
 });
