@@ -1,6 +1,6 @@
 /** Tensors from host data, from constants and from each other. */
 import { type DType, dtypes, promote, type TypedArray, toHalfBits } from './dtype.ts';
-import { DTypeError, printShape, ShapeError } from './errors.ts';
+import { printShape, ShapeError } from './errors.ts';
 import { Node, type Op } from './graph.ts';
 import { apply, cast, constantLike, where as whereNode } from './ops/elementwise.ts';
 import { broadcastTo, fill, iota } from './ops/generate.ts';
@@ -193,11 +193,6 @@ export function zerosLike<S extends Shape>(other: Tensor<S>): Tensor<S> {
 }
 export function onesLike<S extends Shape>(other: Tensor<S>): Tensor<S> {
   return new Tensor(fill(other.shape, 1, other.dtype));
-}
-/** Throws DTypeError unless `x` has one of `allowed`. */
-export function expectDType(op: string, x: Tensor, ...allowed: readonly DType[]): void {
-  if (!allowed.includes(x.dtype))
-    throw new DTypeError(`${op}: dtype ${x.dtype}, where ${allowed.join(' or ')} was expected`, 'cast with to()');
 }
 /** A stored tensor filled with one value: unlike `full`, it can be a parameter at once. */
 export function leafOf(shape: Shape, value: number, options: TensorOptions = {}): Tensor {

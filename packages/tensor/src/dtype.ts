@@ -32,11 +32,6 @@ export function promote(a: DType, b: DType): DType {
   return dtypes[a].rank >= dtypes[b].rank ? a : b;
 }
 
-/** The dtype that stores results computed in `type`. */
-export function storageOf(type: ScalarType): DType {
-  return type;
-}
-
 const scratch = new DataView(new ArrayBuffer(4));
 
 /** The IEEE half-precision bits of `value`, rounded to nearest even. */
