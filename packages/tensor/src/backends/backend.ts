@@ -18,6 +18,9 @@ export interface Executable {
   };
 }
 
+/** Kinds of kernel beside loops and scatters, which a backend may have or not. */
+export type Template = 'rows' | 'attention';
+
 export interface Limits {
   /** Most distinct buffers that one kernel may touch, outputs included. */
   readonly buffersPerKernel: number;
@@ -25,6 +28,8 @@ export interface Limits {
   readonly bufferBytes: number;
   /** Element types that a kernel may load and store. */
   readonly dtypes: ReadonlySet<DType>;
+  /** Kinds of kernel beside loops and scatters that its programs may contain. */
+  readonly templates: ReadonlySet<Template>;
 }
 
 export interface Backend {

@@ -6,7 +6,7 @@ import type { Kernel, LoopKernel, Program, ReduceOp, ScatterKernel } from '../..
 import { type DType, dtypes, fromHalfBits, type TypedArray, toHalfBits } from '../../dtype.ts';
 import { DeviceError } from '../../errors.ts';
 import { evaluateScalar } from '../../expr/evaluate.ts';
-import type { Backend, Executable, Slot } from '../backend.ts';
+import type { Backend, Executable, Limits, Slot } from '../backend.ts';
 import { JavaScriptWriter } from '../javascript.ts';
 
 /** Every element is a double, whatever its dtype. */
@@ -127,10 +127,11 @@ const compileKernel = (kernel: Kernel): Run => (kernel.kind === 'loop' ? compile
 class ReferenceBackend implements Backend {
   readonly name = 'reference';
   readonly description = 'plain JavaScript in 64 bits';
-  readonly limits = {
+  readonly limits: Limits = {
     buffersPerKernel: 64,
     bufferBytes: 2 ** 31,
     dtypes: new Set(Object.keys(dtypes) as DType[]),
+    templates: new Set(),
   };
   private live = 0;
   private peak = 0;

@@ -99,6 +99,7 @@ class WasmBackend implements Backend {
       buffersPerKernel: 1024,
       bufferBytes: memory.limit,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
+      templates: new Set(),
     };
     this.#records = new FinalizationRegistry((piece) => {
       if (!this.#closed) void this.#after(() => memory.free(piece));

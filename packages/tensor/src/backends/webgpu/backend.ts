@@ -88,6 +88,7 @@ class DeviceBackend implements WebGPUBackend {
       buffersPerKernel: maxStorageBuffersPerShaderStage,
       bufferBytes,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
+      templates: new Set(),
     };
     this.reports = new DeviceReports(device, description);
     this.storage = new Memory(device, bufferBytes);
