@@ -22,18 +22,37 @@ function increment(n: number): Program {
 describe('memory', () => {
   it('grows while slots keep their contents, and gives freed memory out again', async () => {
     const backend = await createWasmBackend({ threads: 2 });
-    const n = 300_007;
+    const own = backend.memory().live;
+    expect(own).toBeGreaterThan(0);
+    const n = 300_032;
     const first = backend.alloc(n * 4);
     backend.write(first, new Float32Array(n).fill(3), 'f32');
     const executable = await backend.compile(increment(n));
+    const record = backend.memory().live - own - n * 4;
     const others = Array.from({ length: 40 }, () => backend.alloc(1_000_000));
     await backend.run(executable, [first]);
     expect(await backend.read(first, n, 'f32')).toEqual(new Float32Array(n).fill(4));
-    expect(backend.memory().live).toBe(n * 4 + 40_000_000);
+    const least = own + record + n * 4;
+    expect(backend.memory().live).toBe(least + 40_000_000);
     for (const slot of others) backend.free(slot);
-    expect(backend.memory()).toEqual({ live: n * 4, peak: n * 4 + 40_000_000 });
+    expect(backend.memory()).toEqual({ live: least, peak: least + 40_000_000 });
     await backend.run(executable, [first]);
     expect((await backend.read(first, 1, 'f32'))[0]).toBe(5);
+    await backend.close();
+  });
+
+  it('reaches 4 GiB, where addresses have their highest bit set, and says so past it', async () => {
+    const backend = await createWasmBackend({ threads: 2 });
+    const low = backend.alloc(2 ** 31);
+    const n = 100_003;
+    const high = backend.alloc(n * 4);
+    const executable = await backend.compile(increment(n));
+    backend.write(high, new Float32Array(n).fill(1.5), 'f32');
+    await backend.run(executable, [high]);
+    expect(await backend.read(high, n, 'f32')).toEqual(new Float32Array(n).fill(2.5));
+    expect(() => backend.alloc(2 ** 31)).toThrow(/2147483648 bytes were asked for, but \d+ bytes at most are left/);
+    expect((await backend.read(high, 1, 'f32'))[0]).toBe(2.5);
+    backend.free(low);
     await backend.close();
   });
 

@@ -5,10 +5,12 @@ import type { Program } from '../../compile/kernel.ts';
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts';
 import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Backend, Executable, Slot } from '../backend.ts';
-import { type CompiledKernel, compileKernels, type Target } from './compile.ts';
+import { anyMicroKernel, chooseMicroKernel } from './choose.ts';
+import { type CompiledKernel, compileKernels, multiplies, type Target } from './compile.ts';
 import { enableEngineFlags, hasRelaxedSimd } from './engine.ts';
 import { scratchBytes } from './gemm.ts';
 import { DeviceMemory, type Piece } from './memory.ts';
+import { PackedCopies } from './packed.ts';
 import { RunRecord } from './record.ts';
 import { availableThreads, Threads } from './threads.ts';
 import { control } from './walk.ts';
@@ -24,10 +26,12 @@ export interface WasmOptions {
 
 class WasmSlot implements Slot {
   readonly piece: Piece;
+  readonly packed: PackedCopies;
   live = true;
 
-  constructor(piece: Piece) {
+  constructor(piece: Piece, packed: PackedCopies) {
     this.piece = piece;
+    this.packed = packed;
   }
 
   get bytes(): number {
@@ -40,11 +44,14 @@ class WasmExecutable implements Executable {
   readonly kernels: readonly CompiledKernel[];
   readonly record: RunRecord;
   readonly program: Program;
+  /** Buffers that a run writes. */
+  readonly written: ReadonlySet<number>;
 
   constructor(program: Program, kernels: readonly CompiledKernel[], record: RunRecord, modules: number) {
     this.program = program;
     this.kernels = kernels;
     this.record = record;
+    this.written = new Set(program.kernels.flatMap(({ outputs }) => outputs.map(({ buffer }) => buffer)));
     this.stats = { dispatches: kernels.length, passes: record.phases, submits: 1, pipelines: modules };
   }
 }
@@ -65,11 +72,10 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
       'serve the page with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or use threads: 1',
     );
   }
-  const target: Target = { shared: threads > 1, relaxed: hasRelaxedSimd() };
-  const memory = new DeviceMemory(target.shared, options.memoryLimit);
+  const memory = new DeviceMemory(threads > 1, options.memoryLimit);
   const controls = memory.alloc(control.bytes).address;
   const scratch = Array.from({ length: threads }, () => memory.alloc(scratchBytes).address);
-  return new WasmBackend(memory, await Threads.start({ memory: memory.memory, controls, scratch }), target);
+  return new WasmBackend(memory, await Threads.start({ memory: memory.memory, controls, scratch }));
 }
 
 class WasmBackend implements Backend {
@@ -78,22 +84,19 @@ class WasmBackend implements Backend {
   readonly limits: Backend['limits'];
   readonly #memory: DeviceMemory;
   readonly #threads: Threads;
-  readonly #target: Target;
   /** Where each module's functions start in the table of kernels. */
   readonly #tables = new Map<WebAssembly.Module, Promise<number>>();
   readonly #records: FinalizationRegistry<Piece>;
+  readonly #slots = new Set<WasmSlot>();
   #workspace: Piece | undefined;
-  #live = 0;
-  #peak = 0;
   /** The end of the runs so far, while one is going on; undefined when nothing runs. */
   #pending: Promise<void> | undefined;
   #closed = false;
 
-  constructor(memory: DeviceMemory, threads: Threads, target: Target) {
+  constructor(memory: DeviceMemory, threads: Threads) {
     this.#memory = memory;
     this.#threads = threads;
-    this.#target = target;
-    const simd = target.relaxed ? '128-bit SIMD with relaxed multiply-add' : '128-bit SIMD';
+    const simd = hasRelaxedSimd() ? '128-bit SIMD with relaxed multiply-add' : '128-bit SIMD';
     this.description = `WebAssembly, ${simd}, ${threads.count} ${threads.count === 1 ? 'thread' : 'threads'}`;
     this.limits = {
       buffersPerKernel: 1024,
@@ -108,16 +111,16 @@ class WasmBackend implements Backend {
 
   alloc(bytes: number): Slot {
     this.#open();
-    const slot = new WasmSlot(this.#memory.alloc(bytes));
-    this.#live += bytes;
-    this.#peak = Math.max(this.#peak, this.#live);
+    const slot = new WasmSlot(this.#alloc(bytes), new PackedCopies(this.#memory));
+    this.#slots.add(slot);
     return slot;
   }
 
   free(slot: Slot): void {
     const own = this.#own(slot);
     own.live = false;
-    this.#live -= own.bytes;
+    this.#slots.delete(own);
+    own.packed.drop();
     this.#memory.free(own.piece);
   }
 
@@ -125,7 +128,10 @@ class WasmBackend implements Backend {
     const own = this.#own(slot);
     this.#checkLength(own, data.length, dtype, 'write');
     const copy = this.#pending ? data.slice() : data;
-    void this.#after(() => this.#view(own, copy.length, dtype).set(copy));
+    void this.#after(() => {
+      own.packed.drop();
+      this.#view(own, copy.length, dtype).set(copy);
+    });
   }
 
   async read(slot: Slot, length: number, dtype: DType): Promise<TypedArray> {
@@ -141,7 +147,9 @@ class WasmBackend implements Backend {
 
   async compile(program: Program): Promise<Executable> {
     this.#open();
-    const { kernels, modules } = compileKernels(program, this.#target);
+    const micro = multiplies(program) ? await chooseMicroKernel() : anyMicroKernel;
+    const target: Target = { shared: this.#threads.count > 1, micro };
+    const { kernels, modules } = compileKernels(program, target);
     const tables = await Promise.all(kernels.map((kernel) => this.#table(kernel)));
     this.#open();
     const positions = kernels.map((kernel, i) => {
@@ -149,7 +157,7 @@ class WasmBackend implements Backend {
       return (tables[i] as number) + first;
     });
     const record = new RunRecord(program, kernels, positions);
-    const piece = this.#memory.alloc(record.bytes);
+    const piece = this.#alloc(record.bytes);
     record.place(piece.address, this.#memory.memory);
     const executable = new WasmExecutable(program, kernels, record, modules);
     this.#records.register(executable, piece);
@@ -170,21 +178,28 @@ class WasmBackend implements Backend {
     if (slots.length !== buffers.length) {
       throw new DeviceError(`wasm: ${slots.length} slots for a program of ${buffers.length} buffers`);
     }
-    const addresses = slots.map((slot, i) => {
-      const { piece, bytes } = this.#own(slot);
+    const own = slots.map((slot, i) => {
+      const found = this.#own(slot);
       const needed = (buffers[i] as { bytes: number }).bytes;
-      if (bytes < needed) throw new DeviceError(`wasm: buffer ${i} needs ${needed} bytes, its slot has ${bytes}`);
-      return piece.address;
+      if (found.bytes < needed)
+        throw new DeviceError(`wasm: buffer ${i} needs ${needed} bytes, its slot has ${found.bytes}`);
+      return found;
     });
     return this.#after(() => {
-      const { record } = executable;
-      record.prepare(this.#memory.memory, addresses, this.#workspaceFor(record.workspace));
+      const { record, written } = executable;
+      const addresses = own.map(({ piece }) => piece.address);
+      const workspace = this.#workspaceFor(record.workspace);
+      for (const buffer of written) (own[buffer] as WasmSlot).packed.drop();
+      const panels = record.panels.map(({ buffer, layout, bytes }) => {
+        return (own[buffer] as WasmSlot).packed.place(layout, bytes);
+      });
+      record.prepare(this.#memory.memory, addresses, workspace, panels);
       return this.#threads.run(record.address, record.parallel);
     });
   }
 
   memory(): { readonly live: number; readonly peak: number } {
-    return { live: this.#live, peak: this.#peak };
+    return { live: this.#memory.live, peak: this.#memory.peak };
   }
 
   async close(): Promise<void> {
@@ -215,9 +230,17 @@ class WasmBackend implements Backend {
     if (!this.#workspace || this.#workspace.bytes < bytes) {
       if (this.#workspace) this.#memory.free(this.#workspace);
       this.#workspace = undefined;
-      this.#workspace = this.#memory.alloc(bytes);
+      this.#workspace = this.#alloc(bytes);
     }
     return this.#workspace.address;
+  }
+
+  /** Memory for `bytes` bytes; packed copies make room where there is no other. */
+  #alloc(bytes: number): Piece {
+    const piece = this.#memory.allocSpare(bytes);
+    if (piece) return piece;
+    if (!this.#pending) for (const { packed } of this.#slots) packed.drop();
+    return this.#memory.alloc(bytes);
   }
 
   #view({ piece }: WasmSlot, length: number, dtype: DType): TypedArray {

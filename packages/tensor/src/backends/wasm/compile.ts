@@ -6,9 +6,10 @@ import type { Kernel, LoopKernel, Program } from '../../compile/kernel.ts';
 import { print } from '../../expr/expr.ts';
 import { ModuleBuilder } from './assembler.ts';
 import { loopNest } from './axes.ts';
-import { defineContraction, isContraction } from './gemm.ts';
+import { defineContraction, isContraction, type Panels } from './gemm.ts';
 import { Library } from './library.ts';
 import { defineLoop, type Phase } from './loop.ts';
+import { type MicroKernel, nameOf } from './micro-kernel.ts';
 import { defineScatter } from './scatter.ts';
 
 export interface CompiledKernel {
@@ -17,13 +18,18 @@ export interface CompiledKernel {
   readonly phases: readonly Phase[];
   /** Bytes of workspace that the phases share; its address is the last of their arguments. */
   readonly workspace: number;
+  /** Parts of the workspace with addresses of their own, which take the place of its address. */
+  readonly panels: readonly Panels[];
 }
 
 /** Properties of the machine and the engine that the code depends on. */
 export interface Target {
   readonly shared: boolean;
-  readonly relaxed: boolean;
+  readonly micro: MicroKernel;
 }
+
+/** Whether the code of any kernel depends on the target's micro-kernel. */
+export const multiplies = (program: Program): boolean => program.kernels.some(isContraction);
 
 const cache = new Map<string, CompiledKernel>();
 let nextName = 0;
@@ -59,12 +65,13 @@ export function compileKernels(
   });
   try {
     const kernels = program.kernels.map((kernel) => {
-      const key = `${target.shared} ${target.relaxed} ${structure(kernel)}`;
+      const micro = isContraction(kernel) ? nameOf(target.micro) : '';
+      const key = `${target.shared} ${micro} ${structure(kernel)}`;
       const known = cache.get(key);
       if (known) return known;
-      const { phases, workspace } = define(library, kernel, `k${nextName++}`, target);
-      names.push(...phases.map((phase) => phase.name));
-      const compiled: CompiledKernel = { module, names, phases, workspace };
+      const defined = define(library, kernel, `k${nextName++}`, target);
+      names.push(...defined.phases.map((phase) => phase.name));
+      const compiled: CompiledKernel = { module, names, panels: [], workspace: 0, ...defined };
       cache.set(key, compiled);
       added.push(key);
       return compiled;
@@ -78,13 +85,10 @@ export function compileKernels(
   }
 }
 
-function define(
-  library: Library,
-  kernel: Kernel,
-  name: string,
-  target: Target,
-): { phases: Phase[]; workspace: number } {
-  if (kernel.kind === 'scatter') return { phases: [defineScatter(library, kernel, name)], workspace: 0 };
-  if (isContraction(kernel)) return defineContraction(library, kernel, name, target.relaxed);
-  return { phases: [defineLoop(library, loopNest(kernel as LoopKernel), name)], workspace: 0 };
+type Definition = Pick<CompiledKernel, 'phases'> & Partial<Pick<CompiledKernel, 'workspace' | 'panels'>>;
+
+function define(library: Library, kernel: Kernel, name: string, target: Target): Definition {
+  if (kernel.kind === 'scatter') return { phases: [defineScatter(library, kernel, name)] };
+  if (isContraction(kernel)) return defineContraction(library, kernel, name, target.micro);
+  return { phases: [defineLoop(library, loopNest(kernel as LoopKernel), name)] };
 }

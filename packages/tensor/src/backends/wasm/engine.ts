@@ -11,12 +11,21 @@ export function hasRelaxedSimd(): boolean {
 }
 
 /**
- * Switches relaxed SIMD on in Node 20, where V8 has it behind a flag; later versions have it by default. The flag
- * holds for the whole process and must be set before the first kernel is compiled.
+ * V8's flags that are worth having, by Node's major version: relaxed SIMD, which Node 20 does not have by default, and
+ * from Node 24 on the joining of neighbouring 128-bit vectors to 256-bit ones. Version 22 knows the second flag without
+ * effect; where a flag is unknown V8 prints a complaint, so none is set by guess.
  */
+function usefulFlags(major: number): readonly string[] {
+  if (major === 20) return ['--experimental-wasm-relaxed-simd'];
+  return major >= 24 && major <= 26 ? ['--experimental-wasm-revectorize'] : [];
+}
+
+/** Sets the flags. They hold for the whole process and must be set before the first kernel is compiled. */
 export async function enableEngineFlags(): Promise<void> {
   const version = typeof process === 'undefined' ? undefined : process.versions?.node;
-  if (version === undefined || !/^20\./.test(version) || hasRelaxedSimd()) return;
+  if (version === undefined) return;
+  const flags = usefulFlags(Number.parseInt(version, 10));
+  if (flags.length === 0) return;
   const { setFlagsFromString } = await import('node:v8');
-  setFlagsFromString('--experimental-wasm-relaxed-simd');
+  for (const flag of flags) setFlagsFromString(flag);
 }

@@ -92,13 +92,14 @@ export class ExpressionEmitter {
   }
 
   /** What is computed or bound in `body` is forgotten after it. */
-  scope(body: () => void): void {
+  scope<T>(body: () => T): T {
     const saved = [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#accumulator] as const;
     const { scalars, vectors, addresses } = this.#memo;
     this.#memo = { scalars: new Map(scalars), vectors: new Map(vectors), addresses: new Map(addresses) };
     this.#axes = new Map(this.#axes);
-    body();
+    const result = body();
     [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#accumulator] = saved;
+    return result;
   }
 
   /** `axis` has the value of `local`. */

@@ -1,11 +1,12 @@
 /**
- * Contractions: both factors are packed into panels by evaluating their terms, a register-tiled micro-kernel
- * multiplies panels into a tile of the product, and the outputs' values are computed from the tile while it is hot.
+ * Contractions: both factors are packed into panels, a register-tiled micro-kernel multiplies panels into a tile of the
+ * product, and the outputs' values are computed from the tile while it is hot.
  */
-import type { Kernel, LoopKernel } from '../../compile/kernel.ts';
+import type { BufferUse, Kernel, LoopKernel } from '../../compile/kernel.ts';
 import { dtypes } from '../../dtype.ts';
 import type { Expr } from '../../expr/expr.ts';
-import { type Code, call, type FunctionBuilder, f32, get, i32, type Local, load, op } from './assembler.ts';
+import { affine } from '../../expr/simplify.ts';
+import { type Code, call, type FunctionBuilder, get, i32, type Local, load, op } from './assembler.ts';
 import { product } from './axes.ts';
 import { depends, ExpressionEmitter } from './expression.ts';
 import type { Library } from './library.ts';
@@ -19,15 +20,26 @@ import {
   storeOutputs,
   termCost,
 } from './loop.ts';
-import { defineMicroKernel, mr, nr } from './micro-kernel.ts';
+import { defineMicroKernel, type MicroKernel } from './micro-kernel.ts';
+import { definePack, type Factor, packCost, panelBytes } from './pack.ts';
 
-/** Most rows, columns and steps that one tile of the product takes up at a time: its panels stay in the caches. */
+/** Most rows and columns of one tile of the product: its panels stay in the second-level cache. */
 const tileRows = 100;
 const tileColumns = 128;
-const tileSteps = 384;
+/** Most steps of one pass over a tile: a panel of the second factor stays near the first-level cache. */
+const passSteps = 1024;
+/** A product with this many multiplications or more is cut into at least `fewestTiles` tiles, for the threads' sake. */
+const worthSharing = 500_000;
+const fewestTiles = 8;
+/** Panels of both factors up to this size are packed by the thread that multiplies them, in its scratch memory. */
+const privateBytes = 1 << 17;
+/** So many matrices give every thread enough to do on its own. */
+const manyMatrices = 8;
 
-/** Bytes of private memory of a thread: one tile of the product. */
-export const scratchBytes: number = (tileRows + 8) * (tileColumns + 8) * 4;
+const tileBytes = (tileRows + 8) * (tileColumns + 16) * 4;
+
+/** Bytes of private memory of a thread: one tile of the product, and panels. */
+export const scratchBytes: number = tileBytes + privateBytes;
 
 const roundUp = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
 
@@ -38,19 +50,21 @@ export function isContraction(kernel: Kernel): kernel is LoopKernel {
   return Math.min(m, n, kernel.reduce.extent[0] as number) >= 4;
 }
 
-/** A factor of the product: its term, its own axis, and how its panels are laid out in the workspace. */
-interface Side {
-  readonly term: Expr;
-  /** The position of its row (M) or column (N) axis, and that axis' extent. */
-  readonly axis: number;
-  readonly extent: number;
-  /** Rows or columns of one panel, and the number of panels. */
-  readonly width: number;
-  readonly panels: number;
-  /** Batch axes that the term depends on: it is packed once for all values of the others. */
-  readonly batchAxes: readonly number[];
-  /** First byte of its panels in the workspace. */
+/** The panels of one factor. */
+export interface Panels {
+  /** The phase that fills them. */
+  readonly phase: number;
+  /** Where they are nothing but elements of one input, and so may outlive a run: which, and how they are laid out. */
+  readonly kept: { readonly input: number; readonly layout: string } | undefined;
+  /** Where they lie in the workspace, and how large they are. */
   readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface CompiledContraction {
+  readonly phases: Phase[];
+  readonly workspace: number;
+  readonly panels: readonly Panels[];
 }
 
 interface Contraction {
@@ -59,269 +73,315 @@ interface Contraction {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  readonly sides: readonly [Side, Side];
-  /** Rows and columns of one tile, in whole panels. */
+  readonly micro: MicroKernel;
+  readonly factors: readonly [Factor, Factor];
+  /** Rows and columns of one tile, in whole panels, and steps of one pass. */
   readonly rows: number;
   readonly columns: number;
+  readonly steps: number;
 }
 
-/** Adds the three functions of a contraction to the module: pack the first factor, pack the second, multiply. */
+const matrices = (factor: Factor): number => product(factor.batch);
+const bytesOf = (factor: Factor): number => matrices(factor) * factor.panels * panelBytes(factor);
+
+function contractionOf(kernel: LoopKernel, micro: MicroKernel): Contraction {
+  const batch = kernel.shape.slice(0, -2);
+  const [m, n] = kernel.shape.slice(-2) as [number, number];
+  const k = kernel.reduce?.extent[0] as number;
+  const factor = (term: Expr, axis: number, extent: number, width: number): Factor => {
+    const batchAxes = batch.flatMap((_, i) => (depends(term) & (1 << i) ? [i] : []));
+    return {
+      term,
+      inputs: kernel.inputs,
+      axis,
+      extent,
+      stepAxis: batch.length + 2,
+      steps: k,
+      width,
+      panels: Math.ceil(extent / width),
+      batchAxes,
+      batch: batchAxes.map((i) => batch[i] as number),
+    };
+  };
+  const terms = kernel.reduce?.factors as readonly [Expr, Expr];
+  const factors = [
+    factor(terms[0], batch.length, m, micro.rows),
+    factor(terms[1], batch.length + 1, n, micro.columns),
+  ] as const;
+  return { kernel, batch, m, n, k, micro, factors, ...tileOf(product(batch), m, n, k, micro) };
+}
+
+/** The largest tile that leaves enough of them to share, and equal passes over its steps. */
+function tileOf(
+  count: number,
+  m: number,
+  n: number,
+  k: number,
+  micro: MicroKernel,
+): { rows: number; columns: number; steps: number } {
+  const cut = (extent: number, most: number, unit: number): number =>
+    roundUp(Math.ceil(extent / Math.ceil(extent / most)), unit);
+  let rows = cut(m, tileRows, micro.rows);
+  let columns = cut(n, tileColumns, micro.columns);
+  if (count * m * n * k >= worthSharing) {
+    while (count * Math.ceil(m / rows) * Math.ceil(n / columns) < fewestTiles) {
+      if (columns > rows && columns > micro.columns) columns = roundUp(columns / 2, micro.columns);
+      else if (rows > micro.rows) rows = roundUp(rows / 2, micro.rows);
+      else break;
+    }
+  }
+  return { rows, columns, steps: cut(k, passSteps, 1) };
+}
+
+/** Adds the functions of a contraction to the module. */
 export function defineContraction(
   library: Library,
   kernel: LoopKernel,
   name: string,
-  relaxed: boolean,
-): { phases: Phase[]; workspace: number } {
-  const batch = kernel.shape.slice(0, -2);
-  const [m, n] = kernel.shape.slice(-2) as [number, number];
-  const k = kernel.reduce?.extent[0] as number;
-  const factors = kernel.reduce?.factors as readonly [Expr, Expr];
-  const side = (term: Expr, axis: number, extent: number, width: number, offset: number): Side => ({
-    term,
-    axis,
-    extent,
-    width,
-    panels: Math.ceil(extent / width),
-    batchAxes: batch.flatMap((_, i) => (depends(term) & (1 << i) ? [i] : [])),
-    offset,
+  micro: MicroKernel,
+): CompiledContraction {
+  const contraction = contractionOf(kernel, micro);
+  const { factors } = contraction;
+  const [pack, multiply] = [factors.map((factor) => definePack(library, factor)), name];
+  if (staysPrivate(contraction)) {
+    return { phases: [definePrivate(library, contraction, pack, multiply)], workspace: 0, panels: [] };
+  }
+  const second = roundUp(bytesOf(factors[0]), 64);
+  const phases = factors.map((factor, i) => {
+    const phase = `${name}p${i}`;
+    library.module.define(
+      kernelParameters,
+      [],
+      (f) => {
+        const skipped = op('i32.mul', get(parameter.start), i32(panelBytes(factor)));
+        const to = op('i32.add', panelsAt(contraction, i), skipped);
+        call(pack[i] as number, get(parameter.arguments), get(parameter.start), get(parameter.end), to)(f);
+      },
+      phase,
+    );
+    return { name: phase, units: matrices(factor) * factor.panels, cost: packCost(factor) };
   });
-  const bytes = ({ batchAxes, panels, width }: Side): number =>
-    product(batchAxes.map((i) => batch[i] as number)) * panels * width * k * 4;
-  const first = side(factors[0], batch.length, m, mr, 0);
-  const second = side(factors[1], batch.length + 1, n, nr, roundUp(bytes(first), 64));
-  const contraction: Contraction = {
-    kernel,
-    batch,
-    m,
-    n,
-    k,
-    sides: [first, second],
-    rows: roundUp(Math.ceil(m / Math.ceil(m / tileRows)), mr),
-    columns: roundUp(Math.ceil(n / Math.ceil(n / tileColumns)), nr),
+  return {
+    phases: [...phases, defineTiles(library, contraction, multiply)],
+    workspace: second + bytesOf(factors[1]),
+    panels: factors.map((factor, i) => ({
+      phase: i,
+      kept: keptPanels(factor),
+      offset: i === 0 ? 0 : second,
+      bytes: bytesOf(factor),
+    })),
   };
-  const packs = [first, second].map((s, i) => definePack(library, contraction, s, `${name}p${i}`));
-  const workspace = second.offset + bytes(second);
-  return { phases: [...packs, defineMultiply(library, contraction, `${name}m`, relaxed)], workspace };
 }
 
-const workspaceAddress = ({ kernel }: Contraction): Code =>
-  load('i32.load', get(parameter.arguments), (kernel.inputs.length + kernel.outputs.length) * 4);
-
-function makeEmitter(
-  f: FunctionBuilder,
-  library: Library,
-  { kernel }: Contraction,
-): { emitter: ExpressionEmitter; outputs: Local[] } {
-  const addresses = loadArguments(f, kernel.inputs.length + kernel.outputs.length);
-  const sources = kernel.inputs.map(({ dtype }, i) => ({ address: addresses[i] as Local, dtype }));
-  return { emitter: new ExpressionEmitter(f, library, sources), outputs: addresses.slice(kernel.inputs.length) };
+/** The input whose elements alone make up the factor, by an affine index, and a text that is equal for equal panels. */
+function keptPanels(factor: Factor): { input: number; layout: string } | undefined {
+  const { term, axis, stepAxis, extent, steps, width, inputs, batch } = factor;
+  if (batch.length > 0 || term.op !== 'load') return undefined;
+  const form = affine(term.args[0] as Expr, stepAxis + 1);
+  if (!form) return undefined;
+  const { dtype } = inputs[term.value] as BufferUse;
+  const strides = [form.strides[axis], form.strides[stepAxis]];
+  return { input: term.value, layout: `${dtype} ${[form.offset, ...strides, extent, steps, width].join()}` };
 }
 
-// ---- Packing --------------------------------------------------------------------------------------------------------
-
-/** Units are panels: K groups of `width` elements. Rows past the end are zeros. */
-function definePack(library: Library, contraction: Contraction, side: Side, name: string): Phase {
-  const { batch, k } = contraction;
-  const { term, axis, extent, width, panels, batchAxes } = side;
-  const batches = batchAxes.map((i) => batch[i] as number);
-  const stepAxis = batch.length + 2;
-  library.module.define(
-    kernelParameters,
-    [],
-    (f) => {
-      const { emitter } = makeEmitter(f, library, contraction);
-      const workspace = f.let('i32', op('i32.add', workspaceAddress(contraction), i32(side.offset)));
-      const [step, row] = [f.local('i32'), f.local('i32')];
-      f.count(parameter.start, get(parameter.end), 1, () =>
-        emitter.scope(() => {
-          const unit = get(parameter.start);
-          const to = f.let('i32', op('i32.add', get(workspace), op('i32.mul', unit, i32(k * width * 4))));
-          const first = f.let('i32', op('i32.mul', op('i32.rem_u', unit, i32(panels)), i32(width)));
-          const locals = batchAxes.map((position) => {
-            const local = f.local('i32');
-            emitter.bind(position, local);
-            return local;
-          });
-          decode(f, op('i32.div_u', unit, i32(panels)), batches, locals);
-          emitter.hoist([term]);
-          const element = (offset: number, lanes: boolean): void =>
-            emitter.scope(() => {
-              const position = offset === 0 ? first : f.let('i32', op('i32.add', get(first), i32(offset)));
-              if (lanes) emitter.bindLanes(axis, position);
-              else emitter.bind(axis, position);
-              const address = op('i32.add', get(to), i32(offset * 4));
-              if (lanes) emitter.storeVector('f32', address, emitter.vector(term));
-              else emitter.storeScalar('f32', address, emitter.scalar(term));
-            });
-          const whole = (): void => {
-            f.set(step, i32(0));
-            emitter.scope(() => {
-              emitter.bind(stepAxis, step);
-              f.count(step, i32(k), 1, () => {
-                let offset = 0;
-                for (; offset + 4 <= width; offset += 4) element(offset, true);
-                for (; offset < width; offset++) element(offset, false);
-                f.set(to, op('i32.add', get(to), i32(width * 4)));
-              });
-            });
-          };
-          const edge = (): void => {
-            const end = f.let('i32', op('i32.add', get(first), i32(width)));
-            const address = f.local('i32');
-            f.set(row, get(first));
-            f.count(row, get(end), 1, () => {
-              f.set(step, i32(0));
-              f.set(address, get(to));
-              const inside = op('i32.lt_s', get(row), i32(extent));
-              const column = (store: () => void): void =>
-                f.count(step, i32(k), 1, () => {
-                  store();
-                  f.set(address, op('i32.add', get(address), i32(width * 4)));
-                });
-              f.when(
-                inside,
-                () =>
-                  emitter.scope(() => {
-                    emitter.bind(axis, row);
-                    emitter.hoist([term]);
-                    emitter.bind(stepAxis, step);
-                    column(() => emitter.scope(() => emitter.storeScalar('f32', get(address), emitter.scalar(term))));
-                  }),
-                () => column(() => f.store('f32.store', get(address), f32(0))),
-              );
-              f.set(to, op('i32.add', get(to), i32(4)));
-            });
-          };
-          if (extent % width === 0) whole();
-          else f.when(op('i32.le_s', op('i32.add', get(first), i32(width)), i32(extent)), whole, edge);
-        }),
-      );
-    },
-    name,
-  );
-  return { name, units: product(batches) * panels, cost: (termCost([term]) + 0.2) * width * k + 20 };
+/** Whether every thread packs and multiplies matrices of its own: many small ones, of which none is used twice. */
+function staysPrivate({ batch, factors }: Contraction): boolean {
+  if (product(batch) < manyMatrices) return false;
+  const each = factors.reduce((sum, factor) => sum + roundUp(factor.panels * panelBytes(factor), 64), 0);
+  return each <= privateBytes && factors.every((factor) => factor.batch.length === batch.length);
 }
+
+/** The address of the panels of factor `i`: the words after the buffers' addresses. */
+const panelsAt = ({ kernel }: Contraction, i: number): Code =>
+  load('i32.load', get(parameter.arguments), (kernel.inputs.length + kernel.outputs.length + i) * 4);
 
 // ---- Multiplication -------------------------------------------------------------------------------------------------
 
 /** Units are tiles of the product, over all batches. */
-function defineMultiply(library: Library, contraction: Contraction, name: string, relaxed: boolean): Phase {
-  const { kernel, batch, m, n, k, sides, rows, columns } = contraction;
+function defineTiles(library: Library, contraction: Contraction, name: string): Phase {
+  const { batch, m, n, factors, rows, columns } = contraction;
   const [tilesDown, tilesAcross] = [Math.ceil(m / rows), Math.ceil(n / columns)];
-  const micro = defineMicroKernel(library, relaxed);
   library.module.define(
     kernelParameters,
     [],
     (f) => {
-      const { emitter, outputs } = makeEmitter(f, library, contraction);
-      const workspace = f.let('i32', workspaceAddress(contraction));
-      const local = (): Local => f.local('i32');
-      const [step, steps, i, j, iEnd, jEnd] = [local(), local(), local(), local(), local(), local()];
-      f.count(parameter.start, get(parameter.end), 1, () =>
-        emitter.scope(() => {
-          const tile = f.let('i32', op('i32.rem_u', get(parameter.start), i32(tilesDown * tilesAcross)));
-          const batchIndex = f.let('i32', op('i32.div_u', get(parameter.start), i32(tilesDown * tilesAcross)));
-          const batchLocals = bindAxes(emitter, 0, batch.length);
-          decode(f, get(batchIndex), batch, batchLocals);
-          const row = f.let('i32', op('i32.mul', op('i32.div_u', get(tile), i32(tilesAcross)), i32(rows)));
-          const column = f.let('i32', op('i32.mul', op('i32.rem_u', get(tile), i32(tilesAcross)), i32(columns)));
-          const [rowEnd, columnEnd] = [
-            f.let('i32', smaller(op('i32.add', get(row), i32(rows)), m)),
-            f.let('i32', smaller(op('i32.add', get(column), i32(columns)), n)),
-          ];
-          const panels = sides.map((side, s) => {
-            const index = side.batchAxes.reduce<Code>(
-              (sum, a) => op('i32.add', op('i32.mul', sum, i32(batch[a] as number)), get(batchLocals[a] as Local)),
-              i32(0),
-            );
-            const panel = op('i32.div_u', get(s === 0 ? row : column), i32(side.width));
-            const all = op('i32.add', op('i32.mul', index, i32(side.panels)), panel);
-            const bytes = op('i32.mul', all, i32(side.width * k * 4));
-            return f.let('i32', op('i32.add', op('i32.add', get(workspace), i32(side.offset)), bytes));
-          }) as [Local, Local];
-          const count = (from: Local, to: Local, width: number): Code =>
-            op('i32.div_u', op('i32.add', op('i32.sub', get(to), get(from)), i32(width - 1)), i32(width));
-          f.set(iEnd, count(row, rowEnd, mr));
-          f.set(jEnd, count(column, columnEnd, nr));
-          f.set(step, i32(0));
-          f.count(step, i32(k), tileSteps, () => {
-            f.set(steps, smaller(op('i32.sub', i32(k), get(step)), tileSteps));
-            f.set(j, i32(0));
-            f.count(j, get(jEnd), 1, () => {
-              const b = panelAt(panels[1], j, step, nr, k);
-              const bLocal = f.let('i32', b);
-              f.set(i, i32(0));
-              f.count(i, get(iEnd), 1, () => {
-                const inTile = op('i32.add', op('i32.mul', get(i), i32(mr * columns)), op('i32.mul', get(j), i32(nr)));
-                const c = op('i32.add', get(parameter.scratch), op('i32.mul', inTile, i32(4)));
-                const first = op('i32.eqz', get(step));
-                call(micro, panelAt(panels[0], i, step, mr, k), get(bLocal), c, get(steps), i32(columns * 4), first)(f);
-              });
-            });
-          });
-          finishTile(f, emitter, contraction, outputs, { batchIndex, row, rowEnd, column, columnEnd });
-        }),
-      );
+      const writer = new TileWriter(f, library, contraction);
+      const bases = factors.map((_, i) => f.let('i32', panelsAt(contraction, i)));
+      f.count(parameter.start, get(parameter.end), 1, () => {
+        const tile = f.let('i32', op('i32.rem_u', get(parameter.start), i32(tilesDown * tilesAcross)));
+        f.set(writer.matrix, op('i32.div_u', get(parameter.start), i32(tilesDown * tilesAcross)));
+        f.set(writer.row, op('i32.mul', op('i32.div_u', get(tile), i32(tilesAcross)), i32(rows)));
+        f.set(writer.column, op('i32.mul', op('i32.rem_u', get(tile), i32(tilesAcross)), i32(columns)));
+        writer.tile((factor, batchLocals) => {
+          const i = factors.indexOf(factor);
+          const index = factor.batchAxes.reduce<Code>(
+            (sum, a) => op('i32.add', op('i32.mul', sum, i32(batch[a] as number)), get(batchLocals[a] as Local)),
+            i32(0),
+          );
+          const panel = op('i32.div_u', get(i === 0 ? writer.row : writer.column), i32(factor.width));
+          const all = op('i32.add', op('i32.mul', index, i32(factor.panels)), panel);
+          return op('i32.add', get(bases[i] as Local), op('i32.mul', all, i32(panelBytes(factor))));
+        });
+      });
     },
     name,
   );
+  return { name, units: product(batch) * tilesDown * tilesAcross, cost: tileCost(contraction) };
+}
+
+/** Units are whole matrices: their panels lie in the thread's scratch memory, behind the tile. */
+function definePrivate(library: Library, contraction: Contraction, pack: readonly number[], name: string): Phase {
+  const { batch, m, n, factors, rows, columns } = contraction;
+  const offsets = [tileBytes, tileBytes + roundUp(factors[0].panels * panelBytes(factors[0]), 64)];
+  library.module.define(
+    kernelParameters,
+    [],
+    (f) => {
+      const writer = new TileWriter(f, library, contraction);
+      const bases = offsets.map((offset) => f.let('i32', op('i32.add', get(parameter.scratch), i32(offset))));
+      f.count(parameter.start, get(parameter.end), 1, () => {
+        for (const [i, { panels }] of factors.entries()) {
+          const first = f.let('i32', op('i32.mul', get(parameter.start), i32(panels)));
+          const end = op('i32.add', get(first), i32(panels));
+          call(pack[i] as number, get(parameter.arguments), get(first), end, get(bases[i] as Local))(f);
+        }
+        f.set(writer.matrix, get(parameter.start));
+        f.set(writer.row, i32(0));
+        f.count(writer.row, i32(m), rows, () => {
+          f.set(writer.column, i32(0));
+          f.count(writer.column, i32(n), columns, () =>
+            writer.tile((factor) => {
+              const i = factors.indexOf(factor);
+              const panel = op('i32.div_u', get(i === 0 ? writer.row : writer.column), i32(factor.width));
+              return op('i32.add', get(bases[i] as Local), op('i32.mul', panel, i32(panelBytes(factor))));
+            }),
+          );
+        });
+      });
+    },
+    name,
+  );
+  const tiles = Math.ceil(m / rows) * Math.ceil(n / columns);
+  const packing = factors.reduce((sum, factor) => sum + packCost(factor) * factor.panels, 0);
+  return { name, units: product(batch), cost: tiles * tileCost(contraction) + packing };
+}
+
+function tileCost({ kernel, m, n, k, rows, columns }: Contraction): number {
   const epilogue = termCost(kernel.outputs.map((o) => o.value));
-  const units = product(batch) * tilesDown * tilesAcross;
-  return { name, units, cost: Math.min(rows, m) * Math.min(columns, n) * (k / 25 + epilogue + 0.3) + 50 };
+  return Math.min(rows, m) * Math.min(columns, n) * (k / 25 + epilogue + 0.3) + 50;
 }
 
 const smaller = (a: Code, bound: number): Code => op('select', a, i32(bound), op('i32.lt_s', a, i32(bound)));
 
-/** The address of panel `index` after `base`, from step `step` on. */
-function panelAt(base: Local, index: Local, step: Local, width: number, k: number): Code {
-  const elements = op('i32.add', op('i32.mul', get(index), i32(k * width)), op('i32.mul', get(step), i32(width)));
-  return op('i32.add', get(base), op('i32.mul', elements, i32(4)));
-}
-
-interface TileBounds {
-  readonly batchIndex: Local;
+/** Writes the code of one tile: the product of its panels, and the outputs' values from it. */
+class TileWriter {
+  readonly f: FunctionBuilder;
+  readonly contraction: Contraction;
+  readonly emitter: ExpressionEmitter;
+  readonly outputs: readonly Local[];
+  readonly micro: number;
+  /** Which tile: the matrix among all batches, and the first row and column in it. */
+  readonly matrix: Local;
   readonly row: Local;
-  readonly rowEnd: Local;
   readonly column: Local;
-  readonly columnEnd: Local;
-}
 
-/** Computes the outputs of a finished tile, row by row. */
-function finishTile(
-  f: FunctionBuilder,
-  emitter: ExpressionEmitter,
-  { kernel, batch, m, n, columns }: Contraction,
-  outputs: readonly Local[],
-  { batchIndex, row, rowEnd, column, columnEnd }: TileBounds,
-): void {
-  const [rowAxis, columnAxis] = [batch.length, batch.length + 1];
-  const values = kernel.outputs.map((output) => output.value);
-  const x = f.local('i32');
-  const limit = f.let('i32', op('i32.sub', get(columnEnd), i32(3)));
-  const tileRow = f.let('i32', op('i32.sub', get(parameter.scratch), op('i32.mul', get(column), i32(4))));
-  emitter.hoist(values);
-  f.count(row, get(rowEnd), 1, () =>
+  constructor(f: FunctionBuilder, library: Library, contraction: Contraction) {
+    const { kernel } = contraction;
+    this.f = f;
+    this.contraction = contraction;
+    const addresses = loadArguments(f, kernel.inputs.length + kernel.outputs.length);
+    const sources = kernel.inputs.map(({ dtype }, i) => ({ address: addresses[i] as Local, dtype }));
+    this.emitter = new ExpressionEmitter(f, library, sources);
+    this.outputs = addresses.slice(kernel.inputs.length);
+    this.micro = defineMicroKernel(library, contraction.micro);
+    [this.matrix, this.row, this.column] = [f.local('i32'), f.local('i32'), f.local('i32')];
+  }
+
+  /** `panels`: the address of a factor's first panel for the tile, given the batch axes' values. */
+  tile(panels: (factor: Factor, batchLocals: readonly Local[]) => Code): void {
+    const { f, emitter } = this;
+    const { batch, m, n, rows, columns, factors } = this.contraction;
     emitter.scope(() => {
-      emitter.bind(rowAxis, row);
-      emitter.hoist(values);
-      const linear = op('i32.mul', op('i32.add', op('i32.mul', get(batchIndex), i32(m)), get(row)), i32(n));
-      const starts = outputs.map((address, o) => {
-        const { bytes } = dtypes[(kernel.outputs[o] as LoopKernel['outputs'][number]).dtype];
-        return f.let('i32', op('i32.add', get(address), op('i32.mul', linear, i32(bytes))));
-      });
-      const element = (lanes: boolean): void =>
-        emitter.scope(() => {
-          const address = op('i32.add', get(tileRow), op('i32.mul', get(x), i32(4)));
-          const product = lanes ? f.let('v128', load('v128.load', address)) : f.let('f32', load('f32.load', address));
-          if (lanes) emitter.bindLanes(columnAxis, x);
-          else emitter.bind(columnAxis, x);
-          emitter.bindAccumulator(product, lanes);
-          storeOutputs(emitter, kernel.outputs, starts, x, lanes);
+      const batchLocals = bindAxes(emitter, 0, batch.length);
+      decode(f, get(this.matrix), batch, batchLocals);
+      const rowEnd = f.let('i32', smaller(op('i32.add', get(this.row), i32(rows)), m));
+      const columnEnd = f.let('i32', smaller(op('i32.add', get(this.column), i32(columns)), n));
+      const [a, b] = factors.map((factor) => f.let('i32', panels(factor, batchLocals))) as [Local, Local];
+      this.multiply(a, b, rowEnd, columnEnd);
+      this.finish(rowEnd, columnEnd);
+    });
+  }
+
+  /** The sums of the tile, in scratch memory. */
+  private multiply(a: Local, b: Local, rowEnd: Local, columnEnd: Local): void {
+    const { f } = this;
+    const { factors, columns, steps, k } = this.contraction;
+    const panelsUpTo = (from: Local, to: Local, { width }: Factor): Local =>
+      f.let('i32', op('i32.div_u', op('i32.add', op('i32.sub', get(to), get(from)), i32(width - 1)), i32(width)));
+    const down = panelsUpTo(this.row, rowEnd, factors[0]);
+    const across = panelsUpTo(this.column, columnEnd, factors[1]);
+    const [i, j, left, right, sums] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
+    const pass = (step: Code, count: Code, first: Code): void => {
+      const stepsBefore = (factor: Factor): Code => op('i32.mul', step, i32(factor.width * 4));
+      f.set(j, i32(0));
+      f.set(right, op('i32.add', get(b), stepsBefore(factors[1])));
+      f.count(j, get(across), 1, () => {
+        f.set(i, i32(0));
+        f.set(left, op('i32.add', get(a), stepsBefore(factors[0])));
+        f.set(sums, op('i32.add', get(parameter.scratch), op('i32.mul', get(j), i32(factors[1].width * 4))));
+        f.count(i, get(down), 1, () => {
+          call(this.micro, get(left), get(right), get(sums), count, i32(columns * 4), first)(f);
+          f.set(left, op('i32.add', get(left), i32(panelBytes(factors[0]))));
+          f.set(sums, op('i32.add', get(sums), i32(factors[0].width * columns * 4)));
         });
-      f.set(x, get(column));
-      f.count(x, get(limit), 4, () => element(true));
-      f.count(x, get(columnEnd), 1, () => element(false));
-      f.set(tileRow, op('i32.add', get(tileRow), i32(columns * 4)));
-    }),
-  );
+        f.set(right, op('i32.add', get(right), i32(panelBytes(factors[1]))));
+      });
+    };
+    if (steps >= k) {
+      pass(i32(0), i32(k), i32(1));
+      return;
+    }
+    const step = f.let('i32', i32(0));
+    f.count(step, i32(k), steps, () => {
+      const count = f.let('i32', smaller(op('i32.sub', i32(k), get(step)), steps));
+      pass(get(step), get(count), op('i32.eqz', get(step)));
+    });
+  }
+
+  /** The outputs' values, row by row. */
+  private finish(rowEnd: Local, columnEnd: Local): void {
+    const { f, emitter } = this;
+    const { kernel, batch, m, n, columns } = this.contraction;
+    const [rowAxis, columnAxis] = [batch.length, batch.length + 1];
+    const values = kernel.outputs.map((output) => output.value);
+    const x = f.local('i32');
+    const row = f.let('i32', get(this.row));
+    const limit = f.let('i32', op('i32.sub', get(columnEnd), i32(3)));
+    const tileRow = f.let('i32', op('i32.sub', get(parameter.scratch), op('i32.mul', get(this.column), i32(4))));
+    emitter.hoist(values);
+    f.count(row, get(rowEnd), 1, () =>
+      emitter.scope(() => {
+        emitter.bind(rowAxis, row);
+        emitter.hoist(values);
+        const linear = op('i32.mul', op('i32.add', op('i32.mul', get(this.matrix), i32(m)), get(row)), i32(n));
+        const starts = this.outputs.map((address, o) => {
+          const { bytes } = dtypes[(kernel.outputs[o] as LoopKernel['outputs'][number]).dtype];
+          return f.let('i32', op('i32.add', get(address), op('i32.mul', linear, i32(bytes))));
+        });
+        const element = (lanes: boolean): void =>
+          emitter.scope(() => {
+            const address = op('i32.add', get(tileRow), op('i32.mul', get(x), i32(4)));
+            const sum = lanes ? f.let('v128', load('v128.load', address)) : f.let('f32', load('f32.load', address));
+            if (lanes) emitter.bindLanes(columnAxis, x);
+            else emitter.bind(columnAxis, x);
+            emitter.bindAccumulator(sum, lanes);
+            storeOutputs(emitter, kernel.outputs, starts, x, lanes);
+          });
+        f.set(x, get(this.column));
+        f.count(x, get(limit), 4, () => element(true));
+        f.count(x, get(columnEnd), 1, () => element(false));
+        f.set(tileRow, op('i32.add', get(tileRow), i32(columns * 4)));
+      }),
+    );
+  }
 }

@@ -44,12 +44,20 @@ export class DeviceMemory {
 
   /** The smallest free range that is large enough, or new memory. Throws DeviceError when there is neither. */
   alloc(bytes: number): Piece {
+    const piece = this.allocSpare(bytes);
+    if (piece) return piece;
+    const available = Math.floor((this.limit - this.#end) / page) * page + this.#spare();
+    throw new DeviceError(
+      `wasm: ${bytes} bytes were asked for, but ${available} bytes at most are left of ${this.limit}`,
+      'free tensors, use a smaller batch, or checkpoint activations',
+    );
+  }
+
+  /** As `alloc`, but undefined where there is no memory. */
+  allocSpare(bytes: number): Piece | undefined {
     const size = rounded(bytes);
-    let best = this.#bestFit(size);
-    if (best < 0) {
-      this.#grow(size, bytes);
-      best = this.#bestFit(size);
-    }
+    if (this.#bestFit(size) < 0 && !this.#grow(size)) return undefined;
+    const best = this.#bestFit(size);
     const range = this.#free[best] as Range;
     const address = range.start;
     range.start += size;
@@ -94,19 +102,17 @@ export class DeviceMemory {
     else this.#free.splice(low, 0, { start, end });
   }
 
-  /** Grows by a quarter, or by what is needed if that is more. */
-  #grow(size: number, asked: number): void {
+  /** Free bytes at the end of the memory, which growing adds to. */
+  #spare(): number {
     const last = this.#free[this.#free.length - 1];
-    const spare = last?.end === this.#end ? last.end - last.start : 0;
-    const needed = Math.ceil((size - spare) / page) * page;
+    return last?.end === this.#end ? last.end - last.start : 0;
+  }
+
+  /** Grows by a quarter, or by what is needed if that is more, and says whether it could. */
+  #grow(size: number): boolean {
+    const needed = Math.ceil((size - this.#spare()) / page) * page;
     const available = Math.floor((this.limit - this.#end) / page) * page;
-    const fail = (): never => {
-      throw new DeviceError(
-        `wasm: ${asked} bytes were asked for, but ${available + spare} bytes at most are left of ${this.limit}`,
-        'free tensors, use a smaller batch, or checkpoint activations',
-      );
-    };
-    if (needed > available) fail();
+    if (needed > available) return false;
     for (const bytes of [Math.min(Math.max(needed, Math.ceil(this.#end / 4 / page) * page), available), needed]) {
       try {
         this.memory.grow(bytes / page);
@@ -115,9 +121,9 @@ export class DeviceMemory {
       }
       this.#give(this.#end, this.#end + bytes);
       this.#end += bytes;
-      return;
+      return true;
     }
-    fail();
+    return false;
   }
 }
 

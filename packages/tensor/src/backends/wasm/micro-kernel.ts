@@ -1,54 +1,87 @@
 /**
- * The innermost loop of a contraction: a tile of MR x NR sums held in registers. V8 has 15 registers to give away and
- * loads what a loop needs at its head, so the tile is as large as leaves room for one step's operands.
+ * The innermost loop of a contraction: a tile of sums held in registers. Which tile is fastest depends on how many
+ * registers the engine gives away, on whether it multiplies and adds in one instruction, and on whether it joins
+ * neighbouring vectors to one of twice the width; so there are several, and the engine is asked by timing them.
  */
-import { type Code, get, i32, type Local, load, op, shuffle } from './assembler.ts';
+import { type Code, type FunctionBuilder, get, i32, type Local, load, op, shuffle } from './assembler.ts';
 import type { Library } from './library.ts';
 
-/** Rows of the tile: elements of a panel of the first factor. */
-export const mr = 5;
-/** Columns of the tile, in whole vectors: elements of a panel of the second factor. */
-export const nr = 8;
+export interface MicroKernel {
+  /** Rows of the tile: elements of a panel of the first factor. */
+  readonly rows: number;
+  /** Columns of the tile, in whole vectors: elements of a panel of the second factor. */
+  readonly columns: number;
+  /** How an element of the first factor gets into all lanes: loaded there, or by a shuffle of four loaded at once. */
+  readonly broadcast: 'load' | 'shuffle';
+  /** Whether f32x4.relaxed_madd is used. Sums round once per step with it, twice without. */
+  readonly relaxed: boolean;
+}
+
+/**
+ * The tiles to choose from. Every one adds the same terms in the same order, so the choice never changes a result.
+ * V8's older compiler has 15 registers to give away and loads what a step needs at its head: 5 x 8 with shuffles fits
+ * there. The newer one keeps 6 x 8 in registers, and with 256-bit vectors 6 x 16.
+ */
+export function microKernels(relaxed: boolean): readonly MicroKernel[] {
+  const tile = (rows: number, columns: number, broadcast: MicroKernel['broadcast']): MicroKernel => ({
+    rows,
+    columns,
+    broadcast,
+    relaxed,
+  });
+  if (!relaxed) return [tile(4, 8, 'load'), tile(4, 16, 'load')];
+  return [tile(5, 8, 'shuffle'), tile(6, 8, 'load'), tile(6, 16, 'load')];
+}
+
+export const nameOf = ({ rows, columns, broadcast, relaxed }: MicroKernel): string =>
+  `multiply${rows}x${columns}${broadcast}${relaxed ? 'Relaxed' : ''}`;
 
 /**
  * micro(a, b, c, steps, stride, first): c[i][j] = Σ a[k][i]·b[k][j] over `steps` steps, added to what is there unless
  * `first`; rows of c are `stride` bytes apart.
  */
-export function defineMicroKernel(library: Library, relaxed: boolean): number {
-  const [a, b, c, steps, stride, first] = [0, 1, 2, 3, 4, 5];
-  return library.define(`multiply${mr}x${nr}`, {
+export function defineMicroKernel(library: Library, kernel: MicroKernel): number {
+  return library.define(nameOf(kernel), {
     parameters: ['i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
     results: [],
-    write: (f) => {
-      const vectors = nr / 4;
-      const sums = Array.from({ length: mr * vectors }, () => f.local('v128'));
-      const multiplyAdd = (x: Code, y: Code, sum: Code): Code =>
-        relaxed ? op('f32x4.relaxed_madd', x, y, sum) : op('f32x4.add', sum, op('f32x4.mul', x, y));
-      const store = (accumulate: boolean) => (): void => {
-        const at = f.let('i32', get(c));
-        for (const [s, sum] of sums.entries()) {
-          const offset = (s % vectors) * 16;
-          const value = accumulate ? op('f32x4.add', load('v128.load', get(at), offset), get(sum)) : get(sum);
-          f.store('v128.store', get(at), value, offset);
-          if (s % vectors === vectors - 1) f.set(at, op('i32.add', get(at), get(stride)));
-        }
-      };
-      const step = f.let('i32', i32(0));
-      f.count(step, get(steps), 1, () => {
-        const right = Array.from({ length: vectors }, (_, j) => f.let('v128', load('v128.load', get(b), j * 16)));
-        const left = f.let('v128', load('v128.load', get(a)));
-        for (let i = 0; i < mr; i++) {
-          const splat = i < 4 ? shuffle(get(left), get(left), [i, i, i, i]) : load('v128.load32_splat', get(a), i * 4);
-          const row = f.let('v128', splat);
-          for (const [j, vector] of right.entries()) {
-            const sum = sums[i * vectors + j] as Local;
-            f.set(sum, multiplyAdd(get(row), get(vector), get(sum)));
-          }
-        }
-        f.set(a, op('i32.add', get(a), i32(mr * 4)));
-        f.set(b, op('i32.add', get(b), i32(nr * 4)));
-      });
-      f.when(get(first), store(false), store(true));
-    },
+    write: (f) => writeMicroKernel(f, kernel),
   });
+}
+
+function writeMicroKernel(f: FunctionBuilder, { rows, columns, broadcast, relaxed }: MicroKernel): void {
+  const [a, b, c, steps, stride, first] = [0, 1, 2, 3, 4, 5];
+  const vectors = columns / 4;
+  const sums = Array.from({ length: rows * vectors }, () => f.local('v128'));
+  const multiplyAdd = (x: Code, y: Code, sum: Code): Code =>
+    relaxed ? op('f32x4.relaxed_madd', x, y, sum) : op('f32x4.add', sum, op('f32x4.mul', x, y));
+  const step = f.let('i32', i32(0));
+  f.count(step, get(steps), 1, () => {
+    const right = Array.from({ length: vectors }, (_, j) => f.let('v128', load('v128.load', get(b), j * 16)));
+    const left = broadcast === 'shuffle' ? f.let('v128', load('v128.load', get(a))) : undefined;
+    for (let i = 0; i < rows; i++) {
+      const splat =
+        left !== undefined && i < 4
+          ? shuffle(get(left), get(left), [i, i, i, i])
+          : load('v128.load32_splat', get(a), i * 4);
+      const row = f.let('v128', splat);
+      for (const [j, vector] of right.entries()) {
+        const sum = sums[i * vectors + j] as Local;
+        f.set(sum, multiplyAdd(get(row), get(vector), get(sum)));
+      }
+    }
+    f.set(a, op('i32.add', get(a), i32(rows * 4)));
+    f.set(b, op('i32.add', get(b), i32(columns * 4)));
+  });
+  // A row's loads come before its stores, and its stores side by side: only so are they joined to wider ones.
+  const store = (accumulate: boolean) => (): void => {
+    for (let i = 0; i < rows; i++) {
+      const row = sums.slice(i * vectors, (i + 1) * vectors).map((sum, j) => {
+        if (!accumulate) return sum;
+        return f.let('v128', op('f32x4.add', load('v128.load', get(c), j * 16), get(sum)));
+      });
+      for (const [j, value] of row.entries()) f.store('v128.store', get(c), get(value), j * 16);
+      f.set(c, op('i32.add', get(c), get(stride)));
+    }
+  };
+  f.when(get(first), store(false), store(true));
 }

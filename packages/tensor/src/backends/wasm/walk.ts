@@ -30,12 +30,13 @@ export const layout = {
   claimed: 12,
   done: 16,
   phase: 64,
-  /** Step: position in the table of kernels, address of the arguments, units of work, units in a chunk. */
+  /** Step: position in the table of kernels, address of the arguments, units of work, units in a chunk, its first chunk. */
   kernel: 0,
   arguments: 4,
   units: 8,
   chunk: 12,
-  step: 16,
+  firstChunk: 16,
+  step: 20,
 } as const;
 
 /** Control words by which workers join a run: the number of the run that is open (0 for none), and who is in it. */
@@ -82,17 +83,23 @@ function walk(f: FunctionBuilder, kernelType: number): void {
       f.set(step, field(phase, layout.firstStep));
       f.set(last, op('i32.add', get(step), op('i32.mul', field(phase, layout.steps), i32(layout.step))));
       f.while(op('i32.lt_u', get(step), get(last)), () => {
-        f.set(start, op('i32.mul', get(claimed), field(step, layout.chunk)));
-        f.set(end, op('i32.add', get(start), field(step, layout.chunk)));
-        f.when(op('i32.gt_u', get(end), field(step, layout.units)), () => f.set(end, field(step, layout.units)));
-        callIndirect(
-          kernelType,
-          field(step, layout.kernel),
-          field(step, layout.arguments),
-          get(start),
-          get(end),
-          get(scratch),
-        )(f);
+        // Of a step's chunks, which begin at its first one, this may be none.
+        f.set(start, op('i32.sub', get(claimed), field(step, layout.firstChunk)));
+        f.when(op('i32.ge_s', get(start), i32(0)), () => {
+          f.set(start, op('i32.mul', get(start), field(step, layout.chunk)));
+          f.when(op('i32.lt_s', get(start), field(step, layout.units)), () => {
+            f.set(end, op('i32.add', get(start), field(step, layout.chunk)));
+            f.when(op('i32.gt_s', get(end), field(step, layout.units)), () => f.set(end, field(step, layout.units)));
+            callIndirect(
+              kernelType,
+              field(step, layout.kernel),
+              field(step, layout.arguments),
+              get(start),
+              get(end),
+              get(scratch),
+            )(f);
+          });
+        });
         f.set(step, op('i32.add', get(step), i32(layout.step)));
       });
       const done = op('i32.add', atomicAdd(get(phase), layout.done, 1), i32(1));

@@ -1,0 +1,71 @@
+/** Chooses the micro-kernel of this engine by timing the candidates for a few milliseconds, once per process. */
+import { call, get, i32, ModuleBuilder } from './assembler.ts';
+import { hasRelaxedSimd } from './engine.ts';
+import { Library } from './library.ts';
+import { defineMicroKernel, type MicroKernel, microKernels, nameOf } from './micro-kernel.ts';
+
+/** Steps of one product: its panels lie in the first-level cache. */
+const steps = 128;
+/** Multiplications and additions of one timed slice: a fraction of a millisecond. */
+const sliceOperations = 8e6;
+/** Time for all candidates, in milliseconds: engines compile twice, and the better code comes after a while. */
+const patience = 60;
+const settled = 4;
+
+/** repeat(count): `count` products of the same panels. */
+function probeModule(kernels: readonly MicroKernel[]): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder({ shared: false });
+  const library = new Library(module);
+  for (const kernel of kernels) {
+    const micro = defineMicroKernel(library, kernel);
+    const [a, b, c] = [0, kernel.rows * steps * 4 + 64, (kernel.rows + kernel.columns) * steps * 4 + 128];
+    module.define(
+      ['i32'],
+      [],
+      (f) => {
+        const done = f.let('i32', i32(0));
+        f.count(done, get(0), 1, () =>
+          call(micro, i32(a), i32(b), i32(c), i32(steps), i32(kernel.columns * 4), i32(1))(f),
+        );
+      },
+      nameOf(kernel),
+    );
+  }
+  return module.encode();
+}
+
+async function measure(kernels: readonly MicroKernel[]): Promise<MicroKernel> {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
+  const { instance } = await WebAssembly.instantiate(probeModule(kernels), { engine: { memory } });
+  const contenders = kernels.map((kernel) => {
+    const operations = 2 * kernel.rows * kernel.columns * steps;
+    const repeat = instance.exports[nameOf(kernel)] as (count: number) => void;
+    return { kernel, operations, repeat, rate: 0, unchanged: 0 };
+  });
+  const start = performance.now();
+  while (performance.now() - start < patience && contenders.some(({ unchanged }) => unchanged < settled)) {
+    for (const contender of contenders) {
+      const count = Math.ceil(sliceOperations / contender.operations);
+      const before = performance.now();
+      contender.repeat(count);
+      const rate = (count * contender.operations) / (performance.now() - before);
+      contender.unchanged = rate > contender.rate * 1.02 ? 0 : contender.unchanged + 1;
+      contender.rate = Math.max(contender.rate, rate);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  return contenders.reduce((best, contender) => (contender.rate > best.rate ? contender : best)).kernel;
+}
+
+/** A micro-kernel for programs that have no contraction. */
+export const anyMicroKernel: MicroKernel = microKernels(false)[0] as MicroKernel;
+
+const chosen = new Map<boolean, Promise<MicroKernel>>();
+
+/** The fastest micro-kernel of this engine. */
+export function chooseMicroKernel(): Promise<MicroKernel> {
+  const relaxed = hasRelaxedSimd();
+  const known = chosen.get(relaxed) ?? measure(microKernels(relaxed));
+  chosen.set(relaxed, known);
+  return known;
+}

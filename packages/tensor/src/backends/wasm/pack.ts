@@ -1,0 +1,268 @@
+/**
+ * Packing a factor of a contraction: its rows (or columns) are cut into panels of the micro-kernel's width, and a panel
+ * holds, step by step, its elements side by side, as the micro-kernel reads them. Elements are computed from the
+ * factor's term on the way. Past the last row there are zeros.
+ */
+import type { BufferUse } from '../../compile/kernel.ts';
+import { type Expr, walk } from '../../expr/expr.ts';
+import { type FunctionBuilder, f32, f32x4, get, i32, type Local, op, shuffle } from './assembler.ts';
+import { ExpressionEmitter, strideAlong } from './expression.ts';
+import type { Library } from './library.ts';
+import { decode, loadArguments, termCost } from './loop.ts';
+
+/** A factor of a contraction, and how its panels are laid out. */
+export interface Factor {
+  readonly term: Expr;
+  /** The kernel's inputs, which the term loads from. */
+  readonly inputs: readonly BufferUse[];
+  /** The position of its row (or column) axis, and that axis' extent. */
+  readonly axis: number;
+  readonly extent: number;
+  /** The position of the axis that is summed over, and its extent. */
+  readonly stepAxis: number;
+  readonly steps: number;
+  /** Rows or columns of one panel, and the number of panels of one matrix. */
+  readonly width: number;
+  readonly panels: number;
+  /** Batch axes that the term depends on, with their extents: it is packed once for all values of the others. */
+  readonly batchAxes: readonly number[];
+  readonly batch: readonly number[];
+}
+
+export const panelBytes = ({ width, steps }: Factor): number => width * steps * 4;
+
+/** Nanoseconds that packing a panel takes, roughly. */
+export const packCost = (factor: Factor): number =>
+  (termCost([factor.term]) + (lies(factor) === 'scattered' ? 0.7 : 0.2)) * factor.width * factor.steps + 20;
+
+/** Panels that are filled together where a step's elements lie side by side: they share the cache lines they read. */
+const group = 8;
+
+/** Whether a factor's elements lie side by side along its own axis or along the one that is summed over. */
+function lies({ term, axis, stepAxis }: Factor): 'across' | 'along' | 'scattered' {
+  let [across, along] = [true, true];
+  const near = (stride: number | undefined): boolean => stride === 0 || stride === 1;
+  walk(term, (e) => {
+    if (e.op !== 'load') return;
+    across &&= near(strideAlong(e, axis));
+    along &&= near(strideAlong(e, stepAxis));
+  });
+  return across ? 'across' : along ? 'along' : 'scattered';
+}
+
+/** Adds the function pack(arguments, start, end, to): writes the panels from `start` to before `end` at `to`. */
+export function definePack(library: Library, factor: Factor): number {
+  return library.module.define(['i32', 'i32', 'i32', 'i32'], [], (f) => {
+    const addresses = loadArguments(f, factor.inputs.length);
+    const sources = factor.inputs.map(({ dtype }, i) => ({ address: addresses[i] as Local, dtype }));
+    const writer = new PackWriter(f, () => new ExpressionEmitter(f, library, sources), factor);
+    if (lies(factor) === 'along') writer.along();
+    else writer.across();
+  });
+}
+
+const [start, end, to] = [1, 2, 3];
+
+class PackWriter {
+  readonly f: FunctionBuilder;
+  readonly emitter: () => ExpressionEmitter;
+  readonly factor: Factor;
+  /** The first row of the panel at hand. */
+  readonly first: Local;
+  /** The values of the batch axes. */
+  readonly batch: readonly Local[];
+
+  constructor(f: FunctionBuilder, emitter: () => ExpressionEmitter, factor: Factor) {
+    this.f = f;
+    this.emitter = emitter;
+    this.factor = factor;
+    this.first = f.local('i32');
+    this.batch = factor.batchAxes.map(() => f.local('i32'));
+  }
+
+  private locate(): void {
+    const { f, factor } = this;
+    f.set(this.first, op('i32.mul', op('i32.rem_u', get(start), i32(factor.panels)), i32(factor.width)));
+    decode(f, op('i32.div_u', get(start), i32(factor.panels)), factor.batch, this.batch);
+  }
+
+  private bound(): ExpressionEmitter {
+    const emitter = this.emitter();
+    for (const [i, axis] of this.factor.batchAxes.entries()) emitter.bind(axis, this.batch[i] as Local);
+    return emitter;
+  }
+
+  // ---- Elements of a step side by side ------------------------------------------------------------------------------
+
+  /** Step by step, a group of panels at a time. */
+  across(): void {
+    const { f, factor } = this;
+    const { extent, width, panels, steps, stepAxis, axis, term } = factor;
+    const emitter = this.bound();
+    const [count, row, rowEnd, step] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
+    const [line, target] = [f.local('i32'), f.local('i32')];
+    const whole = extent - (extent % width);
+    f.while(op('i32.lt_s', get(start), get(end)), () =>
+      emitter.scope(() => {
+        this.locate();
+        // As many panels as are asked for, are left of this matrix, and make a group.
+        f.set(count, op('i32.sub', i32(panels), op('i32.rem_u', get(start), i32(panels))));
+        for (const bound of [op('i32.sub', get(end), get(start)), i32(group)]) {
+          f.when(op('i32.gt_s', get(count), bound), () => f.set(count, bound));
+        }
+        const wanted = op('i32.add', get(this.first), op('i32.mul', get(count), i32(width)));
+        f.set(rowEnd, wanted);
+        f.when(op('i32.gt_s', get(rowEnd), i32(whole)), () => f.set(rowEnd, i32(whole)));
+        f.set(line, get(to));
+        f.set(step, i32(0));
+        emitter.hoist([term]);
+        emitter.bind(stepAxis, step);
+        f.count(step, i32(steps), 1, () =>
+          emitter.scope(() => {
+            emitter.hoist([term]);
+            f.set(row, get(this.first));
+            f.set(target, get(line));
+            f.count(row, get(rowEnd), width, () => {
+              for (let offset = 0; offset < width; offset += 4)
+                this.elements(emitter, axis, row, offset, target, width);
+              f.set(target, op('i32.add', get(target), i32(panelBytes(factor))));
+            });
+            if (whole < extent) {
+              f.when(op('i32.gt_s', wanted, i32(whole)), () => {
+                f.set(row, i32(whole));
+                for (let offset = 0; offset < width; offset += 4) {
+                  this.elements(emitter, axis, row, offset, target, extent - whole);
+                }
+              });
+            }
+            f.set(line, op('i32.add', get(line), i32(width * 4)));
+          }),
+        );
+        f.set(to, op('i32.add', get(to), op('i32.mul', get(count), i32(panelBytes(factor)))));
+        f.set(start, op('i32.add', get(start), get(count)));
+      }),
+    );
+  }
+
+  /** Stores the elements `offset` to `offset` + 3 of a panel's step, those from `valid` on as zeros. */
+  private elements(
+    emitter: ExpressionEmitter,
+    axis: number,
+    row: Local,
+    offset: number,
+    target: Local,
+    valid: number,
+  ): void {
+    const { f, factor } = this;
+    const { width, term } = factor;
+    const at = (i: number): Local => (i === 0 ? row : f.let('i32', op('i32.add', get(row), i32(i))));
+    const scalar = (i: number): Local =>
+      emitter.scope(() => {
+        emitter.bind(axis, at(i));
+        return f.let('f32', emitter.scalar(term));
+      });
+    if (offset + 4 <= Math.min(width, valid)) {
+      emitter.scope(() => {
+        emitter.bindLanes(axis, at(offset));
+        f.store('v128.store', get(target), emitter.vector(term), offset * 4);
+      });
+      return;
+    }
+    for (let i = offset; i < Math.min(width, offset + 4); i++) {
+      f.store('f32.store', get(target), i < valid ? get(scalar(i)) : f32(0), i * 4);
+    }
+  }
+
+  // ---- Elements of a row side by side -------------------------------------------------------------------------------
+
+  /** Panel by panel, four rows at a time by four steps: a transposition in registers. */
+  along(): void {
+    const { f, factor } = this;
+    const { extent, width } = factor;
+    f.count(start, get(end), 1, () => {
+      this.locate();
+      const panel = (valid: number) => (): void => {
+        for (let row = 0; row < width; row += 4) this.rows(row, Math.min(4, width - row), valid - row);
+      };
+      if (extent % width === 0) panel(width)();
+      else {
+        const isWhole = op('i32.le_s', get(this.first), i32(extent - width));
+        f.when(isWhole, panel(width), panel(extent % width));
+      }
+      f.set(to, op('i32.add', get(to), i32(panelBytes(factor))));
+    });
+  }
+
+  /** The `count` rows of a panel from `offset` on, of which `valid` are there. */
+  private rows(offset: number, count: number, valid: number): void {
+    const { f, factor } = this;
+    const { steps, stepAxis, axis, term, width } = factor;
+    const rows = Array.from({ length: Math.max(0, Math.min(count, valid)) }, (_, i) => {
+      const emitter = this.bound();
+      emitter.bind(axis, f.let('i32', op('i32.add', get(this.first), i32(offset + i))));
+      emitter.hoist([term]);
+      return emitter;
+    });
+    const line = f.let('i32', op('i32.add', get(to), i32(offset * 4)));
+    const step = f.let('i32', i32(0));
+    const zero = f.let('v128', f32x4(0));
+    f.count(step, i32(steps - 3), 4, () => {
+      const vectors = Array.from({ length: count }, (_, i) => {
+        const emitter = rows[i];
+        if (!emitter) return zero;
+        return emitter.scope(() => {
+          emitter.bindLanes(stepAxis, step);
+          return f.let('v128', emitter.vector(term));
+        });
+      });
+      this.storeTransposed(vectors, line, width * 4);
+      f.set(line, op('i32.add', get(line), i32(width * 16)));
+    });
+    f.count(step, i32(steps), 1, () => {
+      for (let i = 0; i < count; i++) {
+        const emitter = rows[i];
+        if (!emitter) {
+          f.store('f32.store', get(line), f32(0), i * 4);
+          continue;
+        }
+        emitter.scope(() => {
+          emitter.bind(stepAxis, step);
+          f.store('f32.store', get(line), emitter.scalar(term), i * 4);
+        });
+      }
+      f.set(line, op('i32.add', get(line), i32(width * 4)));
+    });
+  }
+
+  /** Stores lane i of every vector side by side at `line` + i·stride. */
+  private storeTransposed(vectors: readonly Local[], line: Local, stride: number): void {
+    const { f } = this;
+    const [a, b, c, d] = vectors as [Local, Local?, Local?, Local?];
+    if (b === undefined) {
+      for (const lane of [0, 1, 2, 3]) this.storeLanes('v128.store32_lane', line, a, lane * stride, lane);
+      return;
+    }
+    const low = f.let('v128', shuffle(get(a), get(b), [0, 4, 1, 5]));
+    const high = f.let('v128', shuffle(get(a), get(b), [2, 6, 3, 7]));
+    if (c === undefined || d === undefined) {
+      for (const [i, half] of [low, low, high, high].entries()) {
+        this.storeLanes('v128.store64_lane', line, half, i * stride, i % 2);
+        if (c !== undefined) this.storeLanes('v128.store32_lane', line, c, i * stride + 8, i);
+      }
+      return;
+    }
+    const lowRight = f.let('v128', shuffle(get(c), get(d), [0, 4, 1, 5]));
+    const highRight = f.let('v128', shuffle(get(c), get(d), [2, 6, 3, 7]));
+    for (const [i, [left, right]] of [[low, lowRight] as const, [high, highRight] as const].entries()) {
+      f.store('v128.store', get(line), shuffle(get(left), get(right), [0, 1, 4, 5]), 2 * i * stride);
+      f.store('v128.store', get(line), shuffle(get(left), get(right), [2, 3, 6, 7]), (2 * i + 1) * stride);
+    }
+  }
+
+  private storeLanes(name: string, line: Local, vector: Local, offset: number, lane: number): void {
+    const { f } = this;
+    get(line)(f);
+    get(vector)(f);
+    f.access(name, offset, lane);
+  }
+}
