@@ -1,16 +1,19 @@
 /** Chooses the micro-kernel of this engine by timing the candidates for a few milliseconds, once per process. */
 import { call, get, i32, ModuleBuilder } from './assembler.ts';
-import { hasRelaxedSimd } from './engine.ts';
+import { hasRelaxedSimd, joinsVectors, nodeMajor } from './engine.ts';
 import { Library } from './library.ts';
-import { defineMicroKernel, type MicroKernel, microKernels, nameOf } from './micro-kernel.ts';
+import { candidates, defineMicroKernel, type MicroKernel, microKernels, nameOf } from './micro-kernel.ts';
 
 /** Steps of one product: its panels lie in the first-level cache. */
 const steps = 128;
 /** Multiplications and additions of one timed slice: a fraction of a millisecond. */
 const sliceOperations = 8e6;
-/** Time for all candidates, in milliseconds: engines compile twice, and the better code comes after a while. */
-const patience = 60;
-const settled = 4;
+/**
+ * Engines compile twice, and the better code comes after a while: the timing goes on for at least the first number of
+ * milliseconds, then until no candidate has become faster for some slices, and at most for the second number.
+ */
+const duration = { least: 30, most: 120 };
+const settled = 6;
 
 /** repeat(count): `count` products of the same panels. */
 function probeModule(kernels: readonly MicroKernel[]): Uint8Array<ArrayBuffer> {
@@ -43,7 +46,9 @@ async function measure(kernels: readonly MicroKernel[]): Promise<MicroKernel> {
     return { kernel, operations, repeat, rate: 0, unchanged: 0 };
   });
   const start = performance.now();
-  while (performance.now() - start < patience && contenders.some(({ unchanged }) => unchanged < settled)) {
+  const goesOn = (elapsed: number): boolean =>
+    elapsed < duration.least || (elapsed < duration.most && contenders.some(({ unchanged }) => unchanged < settled));
+  while (goesOn(performance.now() - start)) {
     for (const contender of contenders) {
       const count = Math.ceil(sliceOperations / contender.operations);
       const before = performance.now();
@@ -58,14 +63,15 @@ async function measure(kernels: readonly MicroKernel[]): Promise<MicroKernel> {
 }
 
 /** A micro-kernel for programs that have no contraction. */
-export const anyMicroKernel: MicroKernel = microKernels(false)[0] as MicroKernel;
+export const anyMicroKernel: MicroKernel = microKernels.plain[0] as MicroKernel;
 
-const chosen = new Map<boolean, Promise<MicroKernel>>();
+const chosen = new Map<string, Promise<MicroKernel>>();
 
-/** The fastest micro-kernel of this engine. */
+/** The fastest micro-kernel of this engine; without timing where there is only one that can be. */
 export function chooseMicroKernel(): Promise<MicroKernel> {
-  const relaxed = hasRelaxedSimd();
-  const known = chosen.get(relaxed) ?? measure(microKernels(relaxed));
-  chosen.set(relaxed, known);
+  const likely = candidates(hasRelaxedSimd(), joinsVectors(), nodeMajor());
+  const key = likely.map(nameOf).join();
+  const known = chosen.get(key) ?? (likely.length === 1 ? Promise.resolve(likely[0] as MicroKernel) : measure(likely));
+  chosen.set(key, known);
   return known;
 }

@@ -10,6 +10,8 @@ export function hasRelaxedSimd(): boolean {
   return WebAssembly.validate(relaxedProbe);
 }
 
+const revectorize = '--experimental-wasm-revectorize';
+
 /**
  * V8's flags that are worth having, by Node's major version: relaxed SIMD, which Node 20 does not have by default, and
  * from Node 24 on the joining of neighbouring 128-bit vectors to 256-bit ones. Version 22 knows the second flag without
@@ -17,15 +19,26 @@ export function hasRelaxedSimd(): boolean {
  */
 function usefulFlags(major: number): readonly string[] {
   if (major === 20) return ['--experimental-wasm-relaxed-simd'];
-  return major >= 24 && major <= 26 ? ['--experimental-wasm-revectorize'] : [];
+  return major >= 24 && major <= 26 ? [revectorize] : [];
+}
+
+let vectorsJoined = false;
+
+/** Whether the flag is set that lets the engine join two 128-bit vectors to one, on processors that have those. */
+export const joinsVectors = (): boolean => vectorsJoined;
+
+/** Node's major version, or undefined elsewhere. */
+export function nodeMajor(): number | undefined {
+  const version = typeof process === 'undefined' ? undefined : process.versions?.node;
+  return version === undefined ? undefined : Number.parseInt(version, 10);
 }
 
 /** Sets the flags. They hold for the whole process and must be set before the first kernel is compiled. */
 export async function enableEngineFlags(): Promise<void> {
-  const version = typeof process === 'undefined' ? undefined : process.versions?.node;
-  if (version === undefined) return;
-  const flags = usefulFlags(Number.parseInt(version, 10));
+  const major = nodeMajor();
+  const flags = major === undefined ? [] : usefulFlags(major);
   if (flags.length === 0) return;
   const { setFlagsFromString } = await import('node:v8');
   for (const flag of flags) setFlagsFromString(flag);
+  vectorsJoined = flags.includes(revectorize);
 }

@@ -17,20 +17,35 @@ export interface MicroKernel {
   readonly relaxed: boolean;
 }
 
+const tile = (rows: number, columns: number, broadcast: MicroKernel['broadcast'], relaxed: boolean): MicroKernel => ({
+  rows,
+  columns,
+  broadcast,
+  relaxed,
+});
+
 /**
- * The tiles to choose from. Every one adds the same terms in the same order, so the choice never changes a result.
- * V8's older compiler has 15 registers to give away and loads what a step needs at its head: 5 x 8 with shuffles fits
- * there. The newer one keeps 6 x 8 in registers, and with 256-bit vectors 6 x 16.
+ * The tiles, by whether the engine has relaxed SIMD. Those of one kind add the same terms in the same order, so that
+ * the choice among them never changes a result.
  */
-export function microKernels(relaxed: boolean): readonly MicroKernel[] {
-  const tile = (rows: number, columns: number, broadcast: MicroKernel['broadcast']): MicroKernel => ({
-    rows,
-    columns,
-    broadcast,
-    relaxed,
-  });
-  if (!relaxed) return [tile(4, 8, 'load'), tile(4, 16, 'load')];
-  return [tile(5, 8, 'shuffle'), tile(6, 8, 'load'), tile(6, 16, 'load')];
+export const microKernels: { readonly relaxed: readonly MicroKernel[]; readonly plain: readonly MicroKernel[] } = {
+  relaxed: [tile(5, 8, 'shuffle', true), tile(6, 8, 'load', true), tile(6, 16, 'load', true)],
+  plain: [tile(4, 8, 'load', false), tile(4, 16, 'load', false)],
+};
+
+/**
+ * The tiles that may be the fastest on an engine. V8 before version 12.5 (Node 22 and earlier) has 15 registers to give
+ * away and loads what a step needs at its head: 5 x 8 with shuffles fits there, and more is kept in memory at a third of
+ * the speed. Later versions keep 6 x 8 in registers, and 6 x 16 where they join vectors to 256 bits.
+ */
+export function candidates(
+  relaxed: boolean,
+  joinsVectors: boolean,
+  nodeMajor: number | undefined,
+): readonly MicroKernel[] {
+  const all = relaxed ? microKernels.relaxed : microKernels.plain;
+  if (nodeMajor !== undefined && nodeMajor < 24) return all.slice(0, 1);
+  return joinsVectors ? all.slice(-2) : all.slice(0, relaxed ? 2 : 1);
 }
 
 export const nameOf = ({ rows, columns, broadcast, relaxed }: MicroKernel): string =>
