@@ -1,0 +1,96 @@
+/** ActionCLIP itself as work: a training step, and a video's features. No peer has the model. */
+import { compile, type Tensor, tensor } from '@actionclip/tensor';
+import {
+  type ActionCLIP,
+  actionLabels,
+  type Config,
+  type ConfigOverrides,
+  configFrom,
+  describeModel,
+  type OpenedModel,
+  openModel,
+  optimizerOf,
+  promptTokens,
+  trainingStep,
+} from 'actionclip';
+import { smallInput, smallModel } from '../../../examples/train-k400/small-model.ts';
+import type { Prepared } from '../contender.ts';
+import { uniform } from '../data.ts';
+import { blockProducts, type ModelName, type StepWork, towerProducts, type VideoWork } from '../work.ts';
+
+/** The part of the configuration that differs: the small model's is that of the main job. */
+const configs: Readonly<Record<ModelName, ConfigOverrides>> = {
+  small: {
+    data: { input_size: smallInput },
+    network: { arch: 'small' },
+    solver: { lr: 1.5e-3, f_ratio: 2, weight_decay: 0.1, max_gradient_norm: 1 },
+  },
+  'ViT-B/32': { network: { arch: 'ViT-B/32' } },
+};
+
+interface Opened extends OpenedModel {
+  readonly config: Config;
+}
+
+async function openNamed(name: ModelName, frames: number, batch: number): Promise<Opened> {
+  const { data, network, solver } = configs[name] as Record<string, object>;
+  const { config } = configFrom({
+    data: { label_list: 'built-in', num_segments: frames, batch_size: batch, ...data },
+    network: { sim_header: 'Transf', ...network },
+    solver: { ...solver },
+  });
+  const choices = name === 'small' ? smallModel(actionLabels) : {};
+  return { config, ...(await openModel(describeModel(config, choices), 1)) };
+}
+
+/** Bytes of frames, [batch, frames, 3, side, side]. */
+function pixels(batch: number, { clip, frames }: ActionCLIP): Tensor {
+  const side = clip.sizes.vision.resolution;
+  const shape = [batch, frames, 3, side, side];
+  const elements = uniform('pixels', batch * frames * 3 * side ** 2, 70, 127);
+  return tensor(Uint8Array.from(elements), { shape });
+}
+
+/** Operations of all matrix products of a step: the backward half has two for each of the forward half. */
+function stepProducts({ clip, fusion, frames }: ActionCLIP, batch: number, textLength: number): number {
+  const { embedding, vision, text } = clip.sizes;
+  const { patches, rest } = towerProducts(vision, embedding, batch * frames);
+  const layers = new Set([...fusion.namedParameters()].map(([name]) => /resblocks\.\d+/.exec(name)?.[0])).size - 1;
+  const temporal = blockProducts(layers, batch, frames, embedding);
+  const texts = blockProducts(text.layers, batch, textLength, text.width) + 2 * batch * text.width * embedding;
+  const logits = 2 * batch * batch * embedding;
+  // Pixels need no gradient: the patch embedding has one product backward.
+  return 2 * patches + 3 * (rest + temporal + texts + logits);
+}
+
+export async function prepareStep({ model: name, frames, batch }: StepWork): Promise<Prepared> {
+  const { model, tokenizer, config } = await openNamed(name, frames, batch);
+  model.train();
+  const { maximumGradientNorm } = config.solver;
+  const step = trainingStep(model, optimizerOf(model, config.solver), {
+    freezeText: false,
+    freezeImage: false,
+    ...(maximumGradientNorm === undefined ? {} : { maximumGradientNorm }),
+  });
+  const prompts = promptTokens(actionLabels, tokenizer, model.clip.sizes.text.context);
+  const clips = pixels(batch, model);
+  const tokens = tensor(prompts.tokens.slice(0, batch * prompts.length), { shape: [batch, prompts.length] });
+  const labels = tensor(Int32Array.from({ length: batch }, (_, i) => i % actionLabels.length));
+  return {
+    run: async () => (await step(clips, tokens, labels)).dispose(),
+    cost: { flops: stepProducts(model, batch, prompts.length) },
+  };
+}
+
+export async function prepareVideo({ model: name, frames }: VideoWork): Promise<Prepared> {
+  const { model } = await openNamed(name, frames, 1);
+  model.eval();
+  const encode = compile((clip: Tensor) => model.encodeVideo(clip));
+  const clip = pixels(1, model);
+  const used = [...model.clip.visual.parameters(), ...model.fusion.parameters()];
+  const parameterBytes = used.reduce((sum, { size }) => sum + 4 * size, 0);
+  return {
+    run: async () => (await encode(clip)).dispose(),
+    working: () => encode.stats().peakBytes - parameterBytes,
+  };
+}

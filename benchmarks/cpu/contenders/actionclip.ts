@@ -1,0 +1,129 @@
+/** This project's engine, through its public interface, as a user would: captured functions on persistent tensors. */
+import {
+  AdamW,
+  compile,
+  type Device,
+  gradients,
+  layerNorm,
+  openDevice,
+  parameterOf,
+  type Shape,
+  type StateDict,
+  scaledDotProductAttention,
+  setDefaultDevice,
+  type Tensor,
+  tensor,
+} from '@actionclip/tensor';
+import { VisionTransformer } from '@actionclip/transformer';
+import type { Engine, Prepared } from '../contender.ts';
+import { uniform } from '../data.ts';
+import { towerParameters } from '../tower.ts';
+import { type AdamWork, type AttentionWork, type MatmulWork, type RowWork, type TowerWork, towerOf } from '../work.ts';
+import { prepareStep, prepareVideo } from './action-clip-model.ts';
+
+/** Opens the engine on so many threads and makes it the default. */
+export async function open(threads: number): Promise<Engine> {
+  const device = await openDevice('wasm', { threads });
+  setDefaultDevice(device);
+  return {
+    description: await describe(device),
+    abilities: {
+      matmul: prepareMatmul,
+      layerNorm: prepareRows,
+      softmax: prepareRows,
+      attention: prepareAttention,
+      adamw: prepareAdam,
+      imageTower: prepareTower,
+      trainingStep: prepareStep,
+      video: prepareVideo,
+    },
+  };
+}
+
+const describe = async (device: Device): Promise<string> => (await device.backend()).description;
+
+const values = (name: string, ...shape: number[]): Tensor =>
+  tensor(
+    uniform(
+      name,
+      shape.reduce((a, b) => a * b, 1),
+    ),
+    { shape: shape as Shape },
+  );
+
+/** A function of tensors as work: captured once, run on the same arguments, its first result compared. */
+function captured(step: (...args: Tensor[]) => Tensor | Tensor[], args: readonly Tensor[]): Prepared {
+  const program = compile((...given: Tensor[]) => {
+    const result = step(...given);
+    return Array.isArray(result) ? result : [result];
+  });
+  return {
+    run: async () => {
+      for (const result of await program(...args)) result.dispose();
+    },
+    result: async () => {
+      const [first, ...others] = (await program(...args)) as [Tensor, ...Tensor[]];
+      const elements = await first.data();
+      for (const result of [first, ...others]) result.dispose();
+      return elements;
+    },
+  };
+}
+
+async function prepareMatmul({ batch, m, k, n, transposeLeft, transposeRight, weight }: MatmulWork): Promise<Prepared> {
+  const stored = (name: string, rows: number, columns: number, transposed = false): Tensor => {
+    const matrix = transposed ? [columns, rows] : [rows, columns];
+    return batch === 1 ? values(name, ...matrix) : values(name, batch, ...matrix);
+  };
+  const [left, right] = [stored('left', m, k, transposeLeft), stored('right', k, n, transposeRight)];
+  const multiply = (a: Tensor, b: Tensor): Tensor =>
+    (transposeLeft ? a.transpose() : a).matmul(transposeRight ? b.transpose() : b);
+  return weight
+    ? captured((a) => multiply(a as Tensor, right), [left])
+    : captured((a, b) => multiply(a as Tensor, b as Tensor), [left, right]);
+}
+
+async function prepareRows({ kind, rows, width, backward }: RowWork): Promise<Prepared> {
+  const x = values('x', rows, width);
+  const [weight, bias] = [values('weight', width), values('bias', width)];
+  const forward = (input: Tensor): Tensor =>
+    kind === 'softmax' ? input.softmax(-1) : layerNorm(input, [width], weight, bias);
+  if (!backward) return captured((input) => forward(input as Tensor), [x]);
+  const slope = values('slope', rows, width);
+  return captured((input, seed) => gradients(forward(input as Tensor), [input as Tensor], seed as Tensor), [x, slope]);
+}
+
+async function prepareAttention({ heads, length, width, backward }: AttentionWork): Promise<Prepared> {
+  const qkv = ['q', 'k', 'v'].map((name) => values(name, heads, length, width));
+  const forward = (...args: Tensor[]): Tensor => {
+    const [q, k, v] = args as [Tensor, Tensor, Tensor];
+    return scaledDotProductAttention(q, k, v);
+  };
+  if (!backward) return captured(forward, qkv);
+  const slope = values('slope', heads, length, width);
+  return captured((...args) => gradients(forward(...args), args.slice(0, 3), args[3] as Tensor), [...qkv, slope]);
+}
+
+async function prepareAdam({ model }: AdamWork): Promise<Prepared> {
+  const parameters = towerParameters(towerOf(model)).map(({ name, shape, elements }) => {
+    const parameter = parameterOf(elements(), shape);
+    parameter.grad = values(`gradient of ${name}`, ...shape);
+    return parameter;
+  });
+  const optimizer = new AdamW(parameters, { learningRate: 1e-6 });
+  const program = compile(() => optimizer.update());
+  const count = parameters.reduce((sum, { size }) => sum + size, 0);
+  // Reads parameter, gradient and both averages; writes parameter and averages.
+  return { run: () => program(), cost: { bytes: 7 * 4 * count } };
+}
+
+async function prepareTower({ model }: TowerWork): Promise<Prepared> {
+  const sizes = towerOf(model);
+  const tower = new VisionTransformer(sizes).eval();
+  const state: StateDict = new Map(
+    towerParameters(sizes).map(({ name, shape, elements }) => [name, { dtype: 'f32', shape, data: elements() }]),
+  );
+  tower.loadStateDict(state);
+  const images = values('image', 1, 3, sizes.resolution, sizes.resolution);
+  return captured((input) => tower.forward(input as Tensor), [images]);
+}
