@@ -16,7 +16,7 @@ const noise = (i: number): number => Math.fround(Math.sin(i * 12.9898) * 3);
 /** The tile of two passes over the panels, the second added to the first. */
 async function tile(kernel: MicroKernel): Promise<Float32Array> {
   const module = new ModuleBuilder({ shared: false });
-  const index = defineMicroKernel(new Library(module), kernel);
+  const index = defineMicroKernel(new Library(module, false), kernel);
   const parameters = ['i32', 'i32', 'i32', 'i32', 'i32', 'i32'] as const;
   module.define(parameters, [], (f) => call(index, ...parameters.map((_, i) => get(i)))(f), 'multiply');
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });

@@ -148,7 +148,7 @@ class WasmBackend implements Backend {
   async compile(program: Program): Promise<Executable> {
     this.#open();
     const micro = multiplies(program) ? await chooseMicroKernel() : anyMicroKernel;
-    const target: Target = { shared: this.#threads.count > 1, micro };
+    const target: Target = { shared: this.#threads.count > 1, relaxed: hasRelaxedSimd(), micro };
     const { kernels, modules } = compileKernels(program, target);
     const tables = await Promise.all(kernels.map((kernel) => this.#table(kernel)));
     this.#open();

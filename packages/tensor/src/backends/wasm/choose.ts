@@ -18,7 +18,7 @@ const settled = 6;
 /** repeat(count): `count` products of the same panels. */
 function probeModule(kernels: readonly MicroKernel[]): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder({ shared: false });
-  const library = new Library(module);
+  const library = new Library(module, false);
   for (const kernel of kernels) {
     const micro = defineMicroKernel(library, kernel);
     const [a, b, c] = [0, kernel.rows * steps * 4 + 64, (kernel.rows + kernel.columns) * steps * 4 + 128];

@@ -25,6 +25,7 @@ export interface CompiledKernel {
 /** Properties of the machine and the engine that the code depends on. */
 export interface Target {
   readonly shared: boolean;
+  readonly relaxed: boolean;
   readonly micro: MicroKernel;
 }
 
@@ -55,7 +56,7 @@ export function compileKernels(
   target: Target,
 ): { readonly kernels: readonly CompiledKernel[]; readonly modules: number } {
   const builder = new ModuleBuilder({ shared: target.shared });
-  const library = new Library(builder);
+  const library = new Library(builder, target.relaxed);
   const names: string[] = [];
   const added: string[] = [];
   let bytes: Uint8Array<ArrayBuffer> | undefined;
@@ -66,7 +67,7 @@ export function compileKernels(
   try {
     const kernels = program.kernels.map((kernel) => {
       const micro = isContraction(kernel) ? nameOf(target.micro) : '';
-      const key = `${target.shared} ${micro} ${structure(kernel)}`;
+      const key = `${target.shared} ${target.relaxed} ${micro} ${structure(kernel)}`;
       const known = cache.get(key);
       if (known) return known;
       const defined = define(library, kernel, `k${nextName++}`, target);

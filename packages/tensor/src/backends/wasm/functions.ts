@@ -25,8 +25,10 @@ const choose = (mask: Code, yes: Code, no: Code): Code => op('v128.bitselect', y
 const above = (a: Code, bound: number): Code => op('f32x4.gt', a, f32x4(bound));
 
 /** c[0]·xⁿ + c[1]·xⁿ⁻¹ + … + c[n] by Horner's rule. */
-const polynomial = (x: Code, coefficients: readonly number[]): Code =>
-  coefficients.slice(1).reduce<Code>((sum, c) => add(mul(sum, x), f32x4(c)), f32x4(coefficients[0] as number));
+const polynomial = (library: Library, x: Code, coefficients: readonly number[]): Code =>
+  coefficients
+    .slice(1)
+    .reduce<Code>((sum, c) => library.multiplyAdd(sum, x, f32x4(c)), f32x4(coefficients[0] as number));
 
 /** The magnitude of `magnitude` with the sign of `sign`. */
 const copySign = (magnitude: Code, sign: Code): Code =>
@@ -35,25 +37,35 @@ const copySign = (magnitude: Code, sign: Code): Code =>
 /** 2ⁿ for integers n from -126 to 127. */
 const powerOfTwo = (n: Code): Code => op('i32x4.shl', op('i32x4.add', n, i32x4(127)), i32(23));
 
-/** x = n·ln 2 + r with |r| ≤ ln 2 / 2, so exp x = 2ⁿ·exp r; 2ⁿ in two factors reaches the subnormal numbers. */
-function exp(f: FunctionBuilder, _: Library, p: Local): void {
-  const x = f.let('v128', op('f32x4.pmax', op('f32x4.pmin', get(p), f32x4(89)), f32x4(-104)));
-  // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
-  const shifted = f.let('v128', add(mul(get(x), f32x4(Math.LOG2E)), f32x4(1.5 * 2 ** 23)));
-  const whole = f.let('v128', sub(get(shifted), f32x4(1.5 * 2 ** 23)));
-  const n = f.let('v128', op('i32x4.sub', get(shifted), i32x4(0x4b400000)));
-  const r = f.let('v128', sub(sub(get(x), mul(get(whole), f32x4(0.693359375))), mul(get(whole), f32x4(-2.1219444e-4))));
+/** The 1.5·2²³ whose addition rounds to an integer and leaves it in the low bits, and those bits of its own. */
+const rounder = { value: 1.5 * 2 ** 23, bits: 0x4b400000 };
+
+/** x = n·ln 2 + r with |r| ≤ ln 2 / 2, for |x| below 2²²: n as integers, and exp r - 1. */
+function reduceExponent(f: FunctionBuilder, library: Library, x: Local): { n: Local; rest: Code } {
+  const shifted = f.let('v128', library.multiplyAdd(get(x), f32x4(Math.LOG2E), f32x4(rounder.value)));
+  const whole = f.let('v128', sub(get(shifted), f32x4(rounder.value)));
+  const near = f.let('v128', library.multiplyAdd(get(whole), f32x4(-0.693359375), get(x)));
+  const r = f.let('v128', library.multiplyAdd(get(whole), f32x4(2.1219444e-4), get(near)));
   const series = polynomial(
+    library,
     get(r),
     [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
   );
-  const value = add(add(mul(series, mul(get(r), get(r))), get(r)), f32x4(1));
+  const n = f.let('v128', op('i32x4.sub', get(shifted), i32x4(rounder.bits)));
+  return { n, rest: library.multiplyAdd(series, mul(get(r), get(r)), get(r)) };
+}
+
+/** exp x = 2ⁿ·exp r; 2ⁿ in two factors reaches the subnormal numbers. */
+function exp(f: FunctionBuilder, library: Library, p: Local): void {
+  const x = f.let('v128', op('f32x4.pmax', op('f32x4.pmin', get(p), f32x4(89)), f32x4(-104)));
+  const { n, rest } = reduceExponent(f, library, x);
   const half = f.let('v128', op('i32x4.shr_s', get(n), i32(1)));
+  const value = add(rest, f32x4(1));
   mul(mul(value, powerOfTwo(get(half))), powerOfTwo(op('i32x4.sub', get(n), get(half))))(f);
 }
 
 /** x = 2ᵉ·m with m in [√½, √2), so log x = e·ln 2 + log(1 + (m - 1)). */
-function log(f: FunctionBuilder, _: Library, p: Local): void {
+function log(f: FunctionBuilder, library: Library, p: Local): void {
   const subnormal = f.let('v128', op('f32x4.lt', get(p), f32x4(2 ** -126)));
   const x = f.let('v128', choose(get(subnormal), mul(get(p), f32x4(2 ** 23)), get(p)));
   const bias = choose(get(subnormal), i32x4(126 + 23), i32x4(126));
@@ -64,6 +76,7 @@ function log(f: FunctionBuilder, _: Library, p: Local): void {
   const t = f.let('v128', sub(add(get(m), op('v128.and', get(low), get(m))), f32x4(1)));
   const z = f.let('v128', mul(get(t), get(t)));
   const series = polynomial(
+    library,
     get(t),
     [
       7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
@@ -114,8 +127,8 @@ function sineAndCosine(
   f.index(0x21, quadrant);
   f.index(0x21, r);
   const z = f.let('v128', mul(get(r), get(r)));
-  const sine = polynomial(get(z), [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
-  const cosine = polynomial(get(z), [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
+  const sine = polynomial(library, get(z), [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
+  const cosine = polynomial(library, get(z), [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
   return {
     sine: f.let('v128', add(mul(mul(sine, get(z)), get(r)), get(r))),
     cosine: f.let('v128', add(sub(mul(mul(cosine, get(z)), get(z)), mul(get(z), f32x4(0.5))), f32x4(1))),
@@ -141,22 +154,18 @@ function tan(f: FunctionBuilder, library: Library, p: Local): void {
   op('f32x4.div', above, choose(get(odd), get(sine), get(cosine)))(f);
 }
 
-/** A polynomial near 0, elsewhere 1 - 2 / (exp 2|x| + 1). */
+/** m / (m + 2) with m = exp 2|x| - 1 = 2ⁿ·(exp r - 1) + (2ⁿ - 1), which loses nothing near 0. From 10 on it is 1 in f32. */
 function tanh(f: FunctionBuilder, library: Library, p: Local): void {
-  const a = f.let('v128', op('f32x4.abs', get(p)));
-  const z = f.let('v128', mul(get(p), get(p)));
-  const near = polynomial(
-    get(z),
-    [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
-  );
-  const small = f.let('v128', add(mul(mul(near, get(z)), get(p)), get(p)));
-  const power = library.inline('exp', add(get(a), get(a)));
-  const large = sub(f32x4(1), op('f32x4.div', f32x4(2), add(power, f32x4(1))));
-  choose(above(get(a), 0.625), copySign(large, get(p)), get(small))(f);
+  const a = op('f32x4.abs', get(p));
+  const x = f.let('v128', op('f32x4.pmin', add(a, a), f32x4(20)));
+  const { n, rest } = reduceExponent(f, library, x);
+  const power = f.let('v128', powerOfTwo(get(n)));
+  const m = f.let('v128', library.multiplyAdd(get(power), rest, sub(get(power), f32x4(1))));
+  copySign(op('f32x4.div', get(m), add(get(m), f32x4(2))), get(p))(f);
 }
 
 /** |x| is brought to [0, tan π/8] by atan x = π/2 - atan 1/x and atan x = π/4 + atan (x - 1)/(x + 1). */
-function atan(f: FunctionBuilder, _: Library, p: Local): void {
+function atan(f: FunctionBuilder, library: Library, p: Local): void {
   const a = f.let('v128', op('f32x4.abs', get(p)));
   const far = f.let('v128', above(get(a), 1 + Math.SQRT2));
   const middle = f.let('v128', above(get(a), Math.SQRT2 - 1));
@@ -165,7 +174,11 @@ function atan(f: FunctionBuilder, _: Library, p: Local): void {
   const t = f.let('v128', reduced);
   const base = choose(get(far), f32x4(Math.PI / 2), op('v128.and', get(middle), f32x4(Math.PI / 4)));
   const z = f.let('v128', mul(get(t), get(t)));
-  const series = polynomial(get(z), [8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1]);
+  const series = polynomial(
+    library,
+    get(z),
+    [8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1],
+  );
   // What f32 leaves of π/2 and π/4.
   const rest = choose(get(far), f32x4(-4.371139e-8), op('v128.and', get(middle), f32x4(-2.1855695e-8)));
   copySign(op('f32x4.abs', add(base, add(add(mul(mul(series, get(z)), get(t)), rest), get(t)))), get(p))(f);
@@ -175,6 +188,7 @@ function atan(f: FunctionBuilder, _: Library, p: Local): void {
 function erf(f: FunctionBuilder, library: Library, p: Local): void {
   const a = f.let('v128', op('f32x4.abs', get(p)));
   const near = polynomial(
+    library,
     mul(get(p), get(p)),
     [
       7.875875059881765e-5, -8.016864286584281e-4, 5.189087423409011e-3, -2.6854212010637937e-2, 1.1283594715160888e-1,
@@ -184,6 +198,7 @@ function erf(f: FunctionBuilder, library: Library, p: Local): void {
   const small = f.let('v128', add(mul(near, get(p)), get(p)));
   const bounded = f.let('v128', op('f32x4.pmin', get(a), f32x4(4)));
   const q = polynomial(
+    library,
     get(bounded),
     [
       -1.6371491610856436e-6, 4.6057997637889864e-5, -5.968052430477954e-4, 4.759594495142638e-3,

@@ -1,6 +1,6 @@
 /** The internal functions of one module, each added when the first kernel asks for it. */
 import { scalarFunctions } from './arithmetic.ts';
-import type { Code, FunctionBuilder, Local, ModuleBuilder, ValueType } from './assembler.ts';
+import { type Code, type FunctionBuilder, type Local, type ModuleBuilder, op, type ValueType } from './assembler.ts';
 import { vectorFunctions } from './functions.ts';
 
 export interface LibraryFunction {
@@ -12,10 +12,18 @@ export interface LibraryFunction {
 
 export class Library {
   readonly module: ModuleBuilder;
+  readonly #relaxed: boolean;
   readonly #indices = new Map<string, number>();
 
-  constructor(module: ModuleBuilder) {
+  /** `relaxed`: whether the functions may use the instructions of relaxed SIMD. */
+  constructor(module: ModuleBuilder, relaxed: boolean) {
     this.module = module;
+    this.#relaxed = relaxed;
+  }
+
+  /** a·b + c on four lanes, rounded once where the engine can. */
+  multiplyAdd(a: Code, b: Code, c: Code): Code {
+    return this.#relaxed ? op('f32x4.relaxed_madd', a, b, c) : op('f32x4.add', op('f32x4.mul', a, b), c);
   }
 
   /** The function index of `name`. */
