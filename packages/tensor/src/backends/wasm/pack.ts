@@ -29,7 +29,11 @@ export interface Factor {
   readonly batch: readonly number[];
 }
 
-export const panelBytes = ({ width, steps }: Factor): number => width * steps * 4;
+/**
+ * Bytes from one panel to the next: an odd number of cache lines, so that panels which are read or written together do
+ * not fall on the same sets of a cache.
+ */
+export const panelBytes = ({ width, steps }: Factor): number => (Math.ceil((width * steps * 4) / 64) | 1) * 64;
 
 /** Nanoseconds that packing a panel takes, roughly. */
 export const packCost = (factor: Factor): number =>
@@ -115,6 +119,11 @@ class PackWriter {
         f.when(op('i32.gt_s', get(rowEnd), i32(whole)), () => f.set(rowEnd, i32(whole)));
         f.set(line, get(to));
         f.set(step, i32(0));
+        if (term.op === 'load' && panels >= group) {
+          const full = op('i32.eq', op('i32.sub', get(rowEnd), get(this.first)), i32(group * width));
+          f.when(full, () => this.fullGroup(line, step));
+        }
+        // Nothing is left to do after a full group.
         emitter.hoist([term]);
         emitter.bind(stepAxis, step);
         f.count(step, i32(steps), 1, () =>
@@ -142,6 +151,34 @@ class PackWriter {
         f.set(start, op('i32.add', get(start), get(count)));
       }),
     );
+  }
+
+  /** A group of whole panels of plain elements, without a loop over them: most of packing is of this kind. */
+  private fullGroup(line: Local, step: Local): void {
+    const { f, factor } = this;
+    const { width, axis, stepAxis, steps, term } = factor;
+    const pieces: { emitter: ExpressionEmitter; to: number; lanes: boolean }[] = [];
+    for (let panel = 0; panel < group; panel++) {
+      for (let offset = 0; offset < width; offset += offset + 4 <= width ? 4 : 1) {
+        const emitter = this.bound();
+        const row = f.let('i32', op('i32.add', get(this.first), i32(panel * width + offset)));
+        const lanes = offset + 4 <= width;
+        if (lanes) emitter.bindLanes(axis, row);
+        else emitter.bind(axis, row);
+        emitter.hoist([term]);
+        emitter.bind(stepAxis, step);
+        pieces.push({ emitter, to: panel * panelBytes(factor) + offset * 4, lanes });
+      }
+    }
+    f.count(step, i32(steps), 1, () => {
+      for (const { emitter, to, lanes } of pieces) {
+        emitter.scope(() => {
+          if (lanes) f.store('v128.store', get(line), emitter.vector(term), to);
+          else f.store('f32.store', get(line), emitter.scalar(term), to);
+        });
+      }
+      f.set(line, op('i32.add', get(line), i32(width * 4)));
+    });
   }
 
   /** Stores the elements `offset` to `offset` + 3 of a panel's step, those from `valid` on as zeros. */
