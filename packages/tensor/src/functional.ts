@@ -71,6 +71,14 @@ export function scaledDotProductAttention(
   );
 }
 
+/**
+ * Attention of sequences to themselves with the projections side by side: [..., length, 3, heads, width] in the order
+ * queries, keys, values to [..., length, heads, width]. A mask broadcasts to [..., heads, length, length]. Throws ShapeError.
+ */
+export function packedAttention(packed: Tensor, { mask, causal = false, scale }: AttentionOptions = {}): Tensor {
+  return new Tensor(attention.packedAttention(packed.node, { mask: mask?.node, causal, scale }));
+}
+
 // ---- Convolution, pooling, interpolation ----------------------------------------------------------------------------
 
 /** [batch, channels, length] by [out, channels / groups, kernel] to [batch, out, windows]. Throws ShapeError. */

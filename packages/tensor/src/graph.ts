@@ -1,4 +1,5 @@
 /** The graph: every operation appends a node, and nothing runs until a value is asked for. */
+import type { Template } from './backends/backend.ts';
 import type { DType } from './dtype.ts';
 import { DeviceError } from './errors.ts';
 import type { Expr } from './expr/expr.ts';
@@ -31,6 +32,8 @@ export interface Op {
   readonly rowMajor?: boolean;
   /** The most often that one operand element is read: 'once' for injective views, 'many' for broadcasts and gathers. */
   readonly reads?: 'once' | 'many';
+  /** The kernel that may compute a composite as a whole, on backends that have it, and the nodes that it takes. */
+  readonly template?: { readonly kind: Template; readonly takes: (node: Node) => boolean };
   /** The meaning of a composite, in other operations. */
   define?(node: Node): Node;
   /**

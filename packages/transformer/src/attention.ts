@@ -6,6 +6,7 @@ import {
   Linear,
   Module,
   normalParameter,
+  packedAttention,
   ShapeError,
   type Tensor,
   xavierUniformParameter,
@@ -51,13 +52,19 @@ export class MultiheadAttention extends Module {
     const [batch, length, width] = x.shape as readonly [number, number, number];
     const size = width / this.heads;
     const packed: Tensor = x.matmul(this.in_proj_weight.transpose()).add(this.in_proj_bias);
-    const parts: Tensor = packed.reshape([batch, length, 3, this.heads, size]).permute(2, 0, 3, 1, 4); // [3, batch, heads, length, size]
+    const parts: Tensor = packed.reshape([batch, length, 3, this.heads, size]);
+    const mixed: Tensor =
+      this.training && this.dropout > 0 ? this.attendWithDropout(parts, mask) : packedAttention(parts, { mask }); // [batch, length, heads, size]
+    return this.out_proj.forward(mixed.reshape([batch, length, width]));
+  }
+
+  /** As `packedAttention`, with some of the attention weights zeroed. */
+  private attendWithDropout(packed: Tensor, mask?: Tensor): Tensor {
+    const parts: Tensor = packed.permute(2, 0, 3, 1, 4); // [3, batch, heads, length, size]
     const [q, k, v] = [parts.select(0, 0), parts.select(0, 1), parts.select(0, 2)];
-    let scores: Tensor = q.matmul(k.transpose()).mul(size ** -0.5); // [batch, heads, length, length]
+    let scores: Tensor = q.matmul(k.transpose()).mul((packed.shape[4] as number) ** -0.5); // [batch, heads, length, length]
     if (mask) scores = scores.add(mask);
-    let weights = scores.softmax(-1);
-    if (this.training && this.dropout > 0) weights = dropout(weights, this.dropout, this.generator);
-    const mixed: Tensor = weights.matmul(v); // [batch, heads, length, size]
-    return this.out_proj.forward(mixed.permute(0, 2, 1, 3).reshape([batch, length, width]));
+    const weights = dropout(scores.softmax(-1), this.dropout, this.generator);
+    return weights.matmul(v).permute(0, 2, 1, 3);
   }
 }

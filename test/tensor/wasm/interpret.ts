@@ -102,7 +102,8 @@ function scatter(kernel: ScatterKernel, buffers: readonly HostBuffer[]): void {
 export function interpret(kernels: readonly Kernel[], buffers: readonly HostBuffer[]): void {
   for (const kernel of kernels) {
     if (kernel.kind === 'loop') loop(kernel, buffers);
-    else scatter(kernel, buffers);
+    else if (kernel.kind === 'scatter') scatter(kernel, buffers);
+    else throw new Error(`no interpretation of ${kernel.kind}`);
   }
 }
 

@@ -114,7 +114,8 @@ export function interpret({ kernels, buffers }: Case): number[][] {
   const contents = buffers.map(({ values }) => [...values]);
   for (const kernel of kernels) {
     if (kernel.kind === 'loop') interpretLoop(kernel, contents);
-    else interpretScatter(kernel, contents);
+    else if (kernel.kind === 'scatter') interpretScatter(kernel, contents);
+    else throw new Error(`no interpretation of ${kernel.kind}`);
   }
   return contents;
 }

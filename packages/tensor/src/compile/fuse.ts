@@ -11,6 +11,8 @@ import { type Node, topological } from '../graph.ts';
 import { type MapAttributes, mapOp } from '../ops/map.ts';
 import { flatten } from '../ops/view.ts';
 import { sizeOf } from '../shape.ts';
+import { isTemplate, type Resolution } from './resolution.ts';
+import { viewOf } from './view.ts';
 
 export interface FusionLimits {
   /** Most distinct buffers that one kernel may touch, outputs included. */
@@ -34,18 +36,6 @@ const following = 16;
 /** Terms beyond this size are cut, so that kernels stay compilable. */
 const longest = 256;
 
-/** A composite stands for its definition; the others for themselves. */
-export function resolve(node: Node): Node {
-  let current = node;
-  while (current.op.kind === 'composite' && current.storage === undefined) current = current.define();
-  return current;
-}
-
-/** The nodes whose values `node` is computed from, composites replaced by their definitions. */
-export function operandsOf(node: Node): readonly Node[] {
-  return node.storage !== undefined ? [] : node.inputs.map(resolve);
-}
-
 /** What a node costs where it is inlined. */
 interface Inlined {
   readonly cost: number;
@@ -55,10 +45,11 @@ interface Inlined {
   readonly reduction: Node | undefined;
 }
 
-export function fuse(outputs: readonly Node[], limits: FusionLimits): Fusion {
+export function fuse(outputs: readonly Node[], limits: FusionLimits, seen: Resolution): Fusion {
+  const { resolve, operandsOf } = seen;
   const targets = outputs.map(resolve);
   const order = topological(targets, operandsOf);
-  const consumers = countConsumers(order);
+  const consumers = countConsumers(order, seen);
   const stored = new Set<Node>();
   const inlined = new Map<Node, Inlined>();
   const isTarget = new Set(targets);
@@ -75,7 +66,7 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits): Fusion {
   };
   /** Gives `node` a buffer, or what it shows in another shape: the elements lie in order there as well. */
   const store = (node: Node): void => {
-    const below = isTarget.has(node) ? node : unshaped(node);
+    const below = isTarget.has(node) ? node : unshaped(node, seen);
     const entry = own(below);
     for (let shown = node; shown !== below && !stored.has(shown); shown = operandsOf(shown)[0] as Node)
       inlined.set(shown, entry);
@@ -89,10 +80,15 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits): Fusion {
       store(node);
       continue;
     }
+    if (isTemplate(node)) {
+      for (const operand of operandsOf(node)) if (!readsAsRows(operand, stored, seen)) store(operand);
+      store(node);
+      continue;
+    }
     const operands = [...new Set(operandsOf(node))];
     for (const operand of operands) {
       // A matrix product reads its operands by strides; anything else is laid out for it first.
-      const irregular = node.op.kind === 'contract' && !readsByStrides(operand, stored);
+      const irregular = node.op.kind === 'contract' && !readsByStrides(operand, stored, seen);
       if (irregular || mustStore(node, operand, of(operand))) store(operand);
     }
     let reduction: Node | undefined;
@@ -137,14 +133,14 @@ function fullReads(node: Node, { buffers }: Inlined): number {
 }
 
 /** The node whose elements `node` shows under another shape. */
-export function unshaped(node: Node): Node {
+export function unshaped(node: Node, { resolve }: Resolution): Node {
   let current = node;
   while (current.op.rowMajor && current.storage === undefined) current = resolve(current.inputs[0] as Node);
   return current;
 }
 
 /** Whether every buffer behind `node` is read at an index that is affine in the node's own. */
-function readsByStrides(node: Node, stored: ReadonlySet<Node>): boolean {
+function readsByStrides(node: Node, stored: ReadonlySet<Node>, { resolve }: Resolution): boolean {
   let regular = true;
   const rank = node.shape.length;
   const visit = (current: Node, index: readonly Expr[]): Expr => {
@@ -158,6 +154,12 @@ function readsByStrides(node: Node, stored: ReadonlySet<Node>): boolean {
     node.shape.map((extent, i) => axis(i, extent)),
   );
   return regular;
+}
+
+/** Whether the elements of `node` lie in one buffer, those along its last axis side by side. */
+function readsAsRows(node: Node, stored: ReadonlySet<Node>, seen: Resolution): boolean {
+  const view = viewOf(node, stored, seen);
+  return view !== undefined && (node.shape[node.shape.length - 1] === 1 || view.strides.at(-1) === 1);
 }
 
 /** Whether `node` must read `operand` from a buffer rather than compute it in place. */
@@ -178,7 +180,7 @@ function union(entries: readonly Inlined[]): Set<Node> {
   return all;
 }
 
-function countConsumers(order: readonly Node[]): Map<Node, number> {
+function countConsumers(order: readonly Node[], { operandsOf }: Resolution): Map<Node, number> {
   const counts = new Map<Node, number>();
   for (const node of order) {
     for (const operand of new Set(operandsOf(node))) counts.set(operand, (counts.get(operand) ?? 0) + 1);

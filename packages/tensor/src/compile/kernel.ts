@@ -4,6 +4,7 @@
  */
 import type { DType } from '../dtype.ts';
 import type { Expr } from '../expr/expr.ts';
+import type { AttentionKernel } from './attention-kernel.ts';
 
 /** A buffer of the program as one kernel sees it. */
 export interface BufferUse {
@@ -66,7 +67,7 @@ export interface ScatterKernel {
   readonly outputs: readonly [BufferUse];
 }
 
-export type Kernel = LoopKernel | ScatterKernel;
+export type Kernel = AttentionKernel | LoopKernel | ScatterKernel;
 
 /**
  * A straight line of kernels over numbered buffers. The first `bindings` buffers are given by the caller at each run

@@ -8,8 +8,10 @@ import { type ReduceAttributes, reduceOp } from '../ops/reduce.ts';
 import { flatten, unflatten } from '../ops/view.ts';
 import { sizeOf, stridesOf } from '../shape.ts';
 import { collapse, divisions } from './collapse.ts';
-import { type Fusion, resolve, unshaped } from './fuse.ts';
+import { type Fusion, unshaped } from './fuse.ts';
 import type { BufferUse, Kernel, LoopKernel, ScatterKernel } from './kernel.ts';
+import { attentionKernel } from './lower-attention.ts';
+import { isTemplate, type Resolution } from './resolution.ts';
 
 /** Kernels whose buffers are still the nodes that they hold: `nodes[buffer]`. */
 export interface Lowered {
@@ -18,7 +20,7 @@ export interface Lowered {
 }
 
 /** The kernels of a fused graph, in an order in which every buffer is written before it is read. */
-export function lower({ roots, stored }: Fusion): Lowered {
+export function lower({ roots, stored }: Fusion, seen: Resolution): Lowered {
   const numbers = new Map<Node, number>();
   const nodes: Node[] = [];
   const bufferOf = (node: Node): number => {
@@ -33,9 +35,21 @@ export function lower({ roots, stored }: Fusion): Lowered {
   const kernels: Kernel[] = [];
   for (const root of roots) {
     if (sizeOf(root.shape) === 0) continue;
-    kernels.push(root.op.kind === 'scatter' ? scatterKernel(root, bufferOf) : loopKernel(root, stored, bufferOf));
+    kernels.push(kernelOf(root, { stored, bufferOf, seen }));
   }
   return { kernels, nodes };
+}
+
+/** What lowering one root needs of the whole graph. */
+export interface Surroundings {
+  readonly stored: ReadonlySet<Node>;
+  readonly bufferOf: (node: Node) => number;
+  readonly seen: Resolution;
+}
+
+function kernelOf(root: Node, around: Surroundings): Kernel {
+  if (root.op.kind === 'scatter') return scatterKernel(root, around);
+  return isTemplate(root) ? attentionKernel(root, around) : loopKernel(root, around);
 }
 
 interface Fold {
@@ -46,13 +60,13 @@ interface Fold {
 }
 
 /** The kernel of `root`, over the one of its possible iteration spaces whose indices need the fewest divisions. */
-function loopKernel(root: Node, stored: ReadonlySet<Node>, bufferOf: (node: Node) => number): LoopKernel {
+function loopKernel(root: Node, around: Surroundings): LoopKernel {
   // A matrix product is computed over its own rows and columns, also where the root shows it in another shape.
-  const product = contractionBelow(root, root, stored);
-  if (product) return kernelOver(product.shape, root, stored, bufferOf);
+  const product = contractionBelow(root, root, around);
+  if (product) return kernelOver(product.shape, root, around);
   let best: LoopKernel | undefined;
-  for (const shape of spaces(root, stored)) {
-    const kernel = kernelOver(shape, root, stored, bufferOf);
+  for (const shape of spaces(root, around)) {
+    const kernel = kernelOver(shape, root, around);
     if (best === undefined || divisions(kernel) < divisions(best)) best = kernel;
     if (divisions(best) === 0) break;
   }
@@ -60,11 +74,11 @@ function loopKernel(root: Node, stored: ReadonlySet<Node>, bufferOf: (node: Node
 }
 
 /** Shapes over which `root` can be computed in row-major order: its own, and those that views below it show otherwise. */
-function spaces(root: Node, stored: ReadonlySet<Node>): readonly (readonly number[])[] {
+function spaces(root: Node, { stored, seen }: Surroundings): readonly (readonly number[])[] {
   const found = new Map([[root.shape.join(), root.shape]]);
   const visit = (node: Node): void => {
     if ((node !== root && stored.has(node)) || !(node.op.rowMajor || node.op.sameIndex)) return;
-    for (const operand of node.inputs.map(resolve)) {
+    for (const operand of node.inputs.map(seen.resolve)) {
       found.set(operand.shape.join(), operand.shape);
       visit(operand);
     }
@@ -73,12 +87,7 @@ function spaces(root: Node, stored: ReadonlySet<Node>): readonly (readonly numbe
   return [...found.values()];
 }
 
-function kernelOver(
-  shape: readonly number[],
-  root: Node,
-  stored: ReadonlySet<Node>,
-  bufferOf: (node: Node) => number,
-): LoopKernel {
+function kernelOver(shape: readonly number[], root: Node, { stored, bufferOf, seen }: Surroundings): LoopKernel {
   const inputs: BufferUse[] = [];
   const slots = new Map<Node, number>();
   const names: string[] = [];
@@ -104,7 +113,8 @@ function kernelOver(
     const key = `${node.id} ${index.map((e) => e.id).join(' ')}`;
     const known = memo.get(key);
     if (known) return known;
-    const read = (position: number, at: readonly Expr[]): Expr => visit(resolve(node.inputs[position] as Node), at);
+    const read = (position: number, at: readonly Expr[]): Expr =>
+      visit(seen.resolve(node.inputs[position] as Node), at);
     let value: Expr;
     if (node.op === reduceOp) value = reduction(node, index, read);
     else if (node.op.kind === 'contract') value = contraction(node, index, read);
@@ -157,20 +167,20 @@ function kernelOver(
 }
 
 /** The contraction that `node` computes in place, if there is one. */
-function contractionBelow(node: Node, root: Node, stored: ReadonlySet<Node>): Node | undefined {
-  if (node !== root && stored.has(node)) return undefined;
+function contractionBelow(node: Node, root: Node, around: Surroundings): Node | undefined {
+  if (node !== root && around.stored.has(node)) return undefined;
   if (node.op.kind === 'contract') return node;
   if (node.op.kind !== 'pointwise') return undefined;
   for (const operand of node.inputs) {
-    const found = contractionBelow(resolve(operand), root, stored);
+    const found = contractionBelow(around.seen.resolve(operand), root, around);
     if (found) return found;
   }
   return undefined;
 }
 
-function scatterKernel(root: Node, bufferOf: (node: Node) => number): ScatterKernel {
+function scatterKernel(root: Node, { bufferOf, seen }: Surroundings): ScatterKernel {
   const { outer, count, inner, size, aligned } = root.attributes as ScatterAttributes;
-  const [source, index] = root.inputs.map((input) => unshaped(resolve(input))) as [Node, Node];
+  const [source, index] = root.inputs.map((input) => unshaped(seen.resolve(input), seen)) as [Node, Node];
   const strides = stridesOf([outer, count, inner]) as [number, number, number];
   return {
     kind: 'scatter',

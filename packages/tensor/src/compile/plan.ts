@@ -68,6 +68,8 @@ export function plan(
 function renumber(kernel: Kernel, number: (buffer: number) => number): Kernel {
   const move = <T extends { readonly buffer: number }>(use: T): T => ({ ...use, buffer: number(use.buffer) });
   if (kernel.kind === 'loop') return { ...kernel, inputs: kernel.inputs.map(move), outputs: kernel.outputs.map(move) };
+  if (kernel.kind === 'attention')
+    return { ...kernel, inputs: kernel.inputs.map(move), outputs: [move(kernel.outputs[0])] };
   const [source, indices] = kernel.inputs;
   return { ...kernel, inputs: [move(source), move(indices)], outputs: [move(kernel.outputs[0])] };
 }

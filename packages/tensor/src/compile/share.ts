@@ -1,13 +1,13 @@
 /** Common subexpressions: nodes that compute the same from the same become one node. */
 import { Node, type Op, topological } from '../graph.ts';
 import { attributeText } from './attributes.ts';
-import { operandsOf, resolve } from './fuse.ts';
+import type { Resolution } from './resolution.ts';
 
 /**
  * For every node behind `outputs` (composites resolved), the node that stands for it. Outputs keep a node of their own,
  * since each of them gets memory of its own.
  */
-export function share(outputs: readonly Node[]): ReadonlyMap<Node, Node> {
+export function share(outputs: readonly Node[], { resolve, operandsOf }: Resolution): ReadonlyMap<Node, Node> {
   const canonical = new Map<Node, Node>();
   const known = new Map<string, Node>();
   const opNumbers = new Map<Op, number>();
@@ -24,7 +24,7 @@ export function share(outputs: readonly Node[]): ReadonlyMap<Node, Node> {
       continue;
     }
     const operands = operandsOf(node);
-    const below = passedThrough(node, canonical);
+    const below = passedThrough(node, operands, canonical);
     if (below !== undefined && !claimed.has(below)) {
       if (targets.has(node)) claimed.add(below);
       canonical.set(node, below);
@@ -44,8 +44,8 @@ export function share(outputs: readonly Node[]): ReadonlyMap<Node, Node> {
 }
 
 /** What `node` hands on unchanged, where that is computed here: a copy of it would gain nothing. */
-function passedThrough(node: Node, canonical: ReadonlyMap<Node, Node>): Node | undefined {
+function passedThrough(node: Node, [operand]: readonly Node[], canonical: ReadonlyMap<Node, Node>): Node | undefined {
   if (!node.op.rowMajor || !node.op.sameIndex) return undefined;
-  const below = canonical.get(operandsOf(node)[0] as Node);
+  const below = canonical.get(operand as Node);
   return below?.storage === undefined ? below : undefined;
 }

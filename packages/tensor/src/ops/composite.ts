@@ -15,6 +15,8 @@ export interface CompositeRow<A> {
   readonly shape?: (inputs: readonly Node[], attributes: A) => Shape;
   /** The output's dtype; the first operand's if absent. */
   readonly dtype?: (inputs: readonly Node[], attributes: A) => DType;
+  /** A kernel that may compute it as a whole; none if absent. */
+  readonly template?: Op['template'];
   /** The meaning. */
   readonly define: (inputs: readonly Node[], attributes: A) => Node;
   /** Operands' gradients from the output's; differentiates the definition if absent. */
@@ -23,10 +25,11 @@ export interface CompositeRow<A> {
 
 /** Makes a row of the op table from a definition, and returns the function that applies it. */
 export function composite<A>(row: CompositeRow<A>): (inputs: readonly Node[], attributes: A) => Node {
-  const { vjp } = row;
+  const { name, vjp, template } = row;
   const op: Op = {
-    name: row.name,
+    name,
     kind: 'composite',
+    ...(template ? { template } : {}),
     define: (node) => row.define(node.inputs, node.attributes as A),
     ...(vjp ? { vjp: (node: Node, gradient: Node) => vjp(node, gradient, node.attributes as A) } : {}),
   };

@@ -1,5 +1,5 @@
 /** Captured functions: traced once into one program, replayed with other arguments. */
-import { operandsOf, resolve } from '../compile/fuse.ts';
+import { type Resolution, resolution } from '../compile/resolution.ts';
 import { CaptureError, DeviceError, printShape } from '../errors.ts';
 import { Node, type Op, topological } from '../graph.ts';
 import { sizeOf } from '../shape.ts';
@@ -118,8 +118,9 @@ async function trace(step: (args: readonly Tensor[]) => unknown, args: readonly 
   const device = outputs.find((node) => node.device)?.device ?? (await defaultDevice());
   const backend = await device.backend();
   const donations = new Map(updates.map(({ next, before }) => [next, before] as const));
-  checkAlive(outputs);
-  const { leaves } = describe(outputs, donations);
+  const seen = resolution(backend.limits.templates);
+  checkAlive(outputs, seen);
+  const { leaves } = describe(outputs, donations, seen);
   const prepared = await device.exclusively(() => prepare(backend, outputs, leaves, donations));
   return { device, prepared, outputs, leaves, placeholders, updates, live, result };
 }
@@ -134,7 +135,7 @@ function asResult(value: unknown): Result {
 }
 
 /** Throws CaptureError when the function uses a tensor whose memory was given up. */
-function checkAlive(outputs: readonly Node[]): void {
+function checkAlive(outputs: readonly Node[], { resolve, operandsOf }: Resolution): void {
   for (const node of topological(outputs.map(resolve), operandsOf)) {
     if (node.storage?.disposed)
       throw new CaptureError(

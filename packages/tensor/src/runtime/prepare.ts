@@ -1,9 +1,10 @@
 /** From graph to executable: describe, fuse, lower, plan, compile. */
 import type { Backend, Executable } from '../backends/backend.ts';
 import { attributeText } from '../compile/attributes.ts';
-import { fuse, operandsOf, resolve } from '../compile/fuse.ts';
+import { fuse } from '../compile/fuse.ts';
 import { lower } from '../compile/lower.ts';
 import { type Plan, plan } from '../compile/plan.ts';
+import { type Resolution, resolution } from '../compile/resolution.ts';
 import { share } from '../compile/share.ts';
 import { type DType, dtypes } from '../dtype.ts';
 import { DTypeError } from '../errors.ts';
@@ -31,9 +32,14 @@ export interface Described {
 
 /**
  * The graph as text: equal texts mean equal programs, whatever the leaves hold. Composites are described by their
- * definitions, since a name says nothing about what a user's own operation does or which tensors it closes over.
+ * definitions, since a name says nothing about what a user's own operation does or which tensors it closes over; those
+ * that a template computes are the engine's own, and their names and attributes say it all.
  */
-export function describe(outputs: readonly Node[], donations: ReadonlyMap<Node, Node>): Described {
+export function describe(
+  outputs: readonly Node[],
+  donations: ReadonlyMap<Node, Node>,
+  { resolve, operandsOf }: Resolution,
+): Described {
   const order = topological(outputs.map(resolve), operandsOf);
   const number = new Map<Node, number>();
   const leaves: Node[] = [];
@@ -64,10 +70,12 @@ export async function prepare(
 ): Promise<Prepared> {
   const computed = outputs.filter((output) => sizeOf(output.shape) > 0);
   checkDTypes(backend, [...leaves, ...outputs]);
-  const shared = share(computed);
+  const seen = resolution(backend.limits.templates);
+  const { resolve } = seen;
+  const shared = share(computed, seen);
   const target = (output: Node): Node => shared.get(resolve(output)) as Node;
-  const fusion = fuse(computed.map(target), { buffersPerKernel: backend.limits.buffersPerKernel });
-  const lowered = lower(fusion);
+  const fusion = fuse(computed.map(target), backend.limits, seen);
+  const lowered = lower(fusion, seen);
   const read = new Set(lowered.nodes);
   const used = leaves.filter((leaf) => read.has(leaf));
   const resolved = new Map(

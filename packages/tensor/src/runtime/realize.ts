@@ -1,5 +1,6 @@
 /** Computing nodes: the graph behind them is prepared (once for each structure), bound to memory and run. */
 import type { Backend, Slot } from '../backends/backend.ts';
+import { resolution } from '../compile/resolution.ts';
 import { DeviceError } from '../errors.ts';
 import type { Node } from '../graph.ts';
 import { sizeOf } from '../shape.ts';
@@ -36,7 +37,7 @@ const isDonation = (entry: readonly [Node, Node | undefined]): entry is readonly
 
 async function compute(device: Device, outputs: readonly Node[], donations: Donations): Promise<void> {
   const backend = await device.backend();
-  const { text, leaves } = describe(outputs, donations);
+  const { text, leaves } = describe(outputs, donations, resolution(backend.limits.templates));
   const prepared = await device.program(text, () => prepare(backend, outputs, leaves, donations));
   const storages = await execute(device, backend, prepared, outputs, leaves);
   outputs.forEach((output, i) => {

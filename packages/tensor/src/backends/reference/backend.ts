@@ -122,7 +122,11 @@ function compileScatter(kernel: ScatterKernel): Run {
   };
 }
 
-const compileKernel = (kernel: Kernel): Run => (kernel.kind === 'loop' ? compileLoop(kernel) : compileScatter(kernel));
+function compileKernel(kernel: Kernel): Run {
+  if (kernel.kind === 'loop') return compileLoop(kernel);
+  if (kernel.kind === 'scatter') return compileScatter(kernel);
+  throw new DeviceError(`reference: ${kernel.name}: there is no template for kernels of kind ${kernel.kind}`);
+}
 
 class ReferenceBackend implements Backend {
   readonly name = 'reference';

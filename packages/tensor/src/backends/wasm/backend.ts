@@ -74,9 +74,14 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
   }
   const memory = new DeviceMemory(threads > 1, options.memoryLimit);
   const controls = memory.alloc(control.bytes).address;
-  const scratch = Array.from({ length: threads }, () => memory.alloc(scratchBytes).address);
-  return new WasmBackend(memory, await Threads.start({ memory: memory.memory, controls, scratch }));
+  const scratch = memory.alloc(threads * scratchBytes);
+  const addresses = privateAddresses(scratch, threads);
+  return new WasmBackend(memory, await Threads.start({ memory: memory.memory, controls, scratch: addresses }), scratch);
 }
+
+/** The addresses of equal shares of `piece`, one for each thread. */
+const privateAddresses = (piece: Piece, threads: number): number[] =>
+  Array.from({ length: threads }, (_, i) => piece.address + (i * piece.bytes) / threads);
 
 class WasmBackend implements Backend {
   readonly name = 'wasm';
@@ -89,20 +94,23 @@ class WasmBackend implements Backend {
   readonly #records: FinalizationRegistry<Piece>;
   readonly #slots = new Set<WasmSlot>();
   #workspace: Piece | undefined;
+  /** The private memory of all threads. */
+  #scratch: Piece;
   /** The end of the runs so far, while one is going on; undefined when nothing runs. */
   #pending: Promise<void> | undefined;
   #closed = false;
 
-  constructor(memory: DeviceMemory, threads: Threads) {
+  constructor(memory: DeviceMemory, threads: Threads, scratch: Piece) {
     this.#memory = memory;
     this.#threads = threads;
+    this.#scratch = scratch;
     const simd = hasRelaxedSimd() ? '128-bit SIMD with relaxed multiply-add' : '128-bit SIMD';
     this.description = `WebAssembly, ${simd}, ${threads.count} ${threads.count === 1 ? 'thread' : 'threads'}`;
     this.limits = {
       buffersPerKernel: 1024,
       bufferBytes: memory.limit,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
-      templates: new Set(),
+      templates: new Set(['attention']),
     };
     this.#records = new FinalizationRegistry((piece) => {
       if (!this.#closed) void this.#after(() => memory.free(piece));
@@ -151,6 +159,7 @@ class WasmBackend implements Backend {
     const target: Target = { shared: this.#threads.count > 1, relaxed: hasRelaxedSimd(), micro };
     const { kernels, modules } = compileKernels(program, target);
     const tables = await Promise.all(kernels.map((kernel) => this.#table(kernel)));
+    await this.#after(() => this.#growScratch(kernels.reduce((bytes, { scratch }) => Math.max(bytes, scratch), 0)));
     this.#open();
     const positions = kernels.map((kernel, i) => {
       const first = kernel.names.indexOf(kernel.phases[0]?.name ?? '');
@@ -233,6 +242,16 @@ class WasmBackend implements Backend {
       this.#workspace = this.#alloc(bytes);
     }
     return this.#workspace.address;
+  }
+
+  /** Makes the private memory of every thread at least `bytes` bytes. */
+  #growScratch(bytes: number): void {
+    const { count } = this.#threads;
+    if (this.#scratch.bytes >= count * bytes) return;
+    const larger = this.#alloc(count * bytes);
+    this.#threads.moveScratch(privateAddresses(larger, count));
+    this.#memory.free(this.#scratch);
+    this.#scratch = larger;
   }
 
   /** Memory for `bytes` bytes; packed copies make room where there is no other. */

@@ -5,11 +5,12 @@
 import type { Kernel, LoopKernel, Program } from '../../compile/kernel.ts';
 import { print } from '../../expr/expr.ts';
 import { ModuleBuilder } from './assembler.ts';
+import { defineAttention } from './attention.ts';
 import { loopNest } from './axes.ts';
 import { defineContraction, isContraction, type Panels } from './gemm.ts';
 import { Library } from './library.ts';
 import { defineLoop, type Phase } from './loop.ts';
-import { type MicroKernel, nameOf } from './micro-kernel.ts';
+import { defineMicroKernel, type MicroKernel, nameOf } from './micro-kernel.ts';
 import { defineScatter } from './scatter.ts';
 
 export interface CompiledKernel {
@@ -18,6 +19,8 @@ export interface CompiledKernel {
   readonly phases: readonly Phase[];
   /** Bytes of workspace that the phases share; its address is the last of their arguments. */
   readonly workspace: number;
+  /** Bytes of private memory that a thread needs; 0 where what it has in any case is enough. */
+  readonly scratch: number;
   /** Parts of the workspace with addresses of their own, which take the place of its address. */
   readonly panels: readonly Panels[];
 }
@@ -30,7 +33,9 @@ export interface Target {
 }
 
 /** Whether the code of any kernel depends on the target's micro-kernel. */
-export const multiplies = (program: Program): boolean => program.kernels.some(isContraction);
+export const multiplies = (program: Program): boolean => program.kernels.some(usesMicroKernel);
+
+const usesMicroKernel = (kernel: Kernel): boolean => kernel.kind === 'attention' || isContraction(kernel);
 
 const cache = new Map<string, CompiledKernel>();
 let nextName = 0;
@@ -41,6 +46,9 @@ function structure(kernel: Kernel): string {
   if (kernel.kind === 'scatter') {
     const { outer, count, inner, size, indexStrides: s } = kernel;
     return `scatter ${[outer, count, inner, size, s.outer, s.count, s.inner].join()} ${uses}`;
+  }
+  if (kernel.kind === 'attention') {
+    return JSON.stringify({ ...kernel, name: '', inputs: kernel.inputs.map(({ dtype }) => dtype), outputs: [] });
   }
   const { shape, reduce } = kernel;
   const reduction = reduce
@@ -66,13 +74,13 @@ export function compileKernels(
   });
   try {
     const kernels = program.kernels.map((kernel) => {
-      const micro = isContraction(kernel) ? nameOf(target.micro) : '';
+      const micro = usesMicroKernel(kernel) ? nameOf(target.micro) : '';
       const key = `${target.shared} ${target.relaxed} ${micro} ${structure(kernel)}`;
       const known = cache.get(key);
       if (known) return known;
       const defined = define(library, kernel, `k${nextName++}`, target);
       names.push(...defined.phases.map((phase) => phase.name));
-      const compiled: CompiledKernel = { module, names, panels: [], workspace: 0, ...defined };
+      const compiled: CompiledKernel = { module, names, panels: [], workspace: 0, scratch: 0, ...defined };
       cache.set(key, compiled);
       added.push(key);
       return compiled;
@@ -86,10 +94,15 @@ export function compileKernels(
   }
 }
 
-type Definition = Pick<CompiledKernel, 'phases'> & Partial<Pick<CompiledKernel, 'workspace' | 'panels'>>;
+type Definition = Pick<CompiledKernel, 'phases'> & Partial<Pick<CompiledKernel, 'workspace' | 'scratch' | 'panels'>>;
 
 function define(library: Library, kernel: Kernel, name: string, target: Target): Definition {
   if (kernel.kind === 'scatter') return { phases: [defineScatter(library, kernel, name)] };
+  if (kernel.kind === 'attention') {
+    const { rows, columns } = target.micro;
+    const tile = { rows, columns, multiply: defineMicroKernel(library, target.micro) };
+    return defineAttention(library, kernel, name, tile);
+  }
   if (isContraction(kernel)) return defineContraction(library, kernel, name, target.micro);
   return { phases: [defineLoop(library, loopNest(kernel as LoopKernel), name)] };
 }

@@ -64,6 +64,14 @@ function exp(f: FunctionBuilder, library: Library, p: Local): void {
   mul(mul(value, powerOfTwo(get(half))), powerOfTwo(op('i32x4.sub', get(n), get(half))))(f);
 }
 
+/** exp of numbers up to 0, and 0 where that is subnormal: with subnormal operands, arithmetic is many times slower. */
+function expBelowOne(f: FunctionBuilder, library: Library, p: Local): void {
+  const least = f32x4(-87.33);
+  const { n, rest } = reduceExponent(f, library, f.let('v128', op('f32x4.pmax', get(p), least)));
+  const value = mul(add(rest, f32x4(1)), powerOfTwo(get(n)));
+  op('v128.andnot', value, op('f32x4.lt', get(p), least))(f);
+}
+
 /** x = 2ᵉ·m with m in [√½, √2), so log x = e·ln 2 + log(1 + (m - 1)). */
 function log(f: FunctionBuilder, library: Library, p: Local): void {
   const subnormal = f.let('v128', op('f32x4.lt', get(p), f32x4(2 ** -126)));
@@ -243,6 +251,7 @@ const vector = (write: LibraryFunction['write']): LibraryFunction => ({
 
 export const vectorFunctions: Readonly<Record<string, LibraryFunction>> = {
   exp: vector(exp),
+  expBelowOne: vector(expBelowOne),
   log: vector(log),
   sin: vector(sinusoid(0)),
   cos: vector(sinusoid(1)),

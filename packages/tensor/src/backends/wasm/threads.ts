@@ -20,7 +20,8 @@ const run = (port) => {
       const exports = instantiate(message.module);
       const first = engine.kernels.grow(message.names.length);
       message.names.forEach((name, i) => engine.kernels.set(first + i, exports[name]));
-    } else walk.join(controls, message.number, message.run, scratch);
+    } else if (message.scratch) ({ scratch } = message);
+    else walk.join(controls, message.number, message.run, scratch);
     if (message.reply) reply(message.reply);
   });
 };
@@ -90,6 +91,7 @@ export interface ThreadsOptions {
 export class Threads {
   readonly count: number;
   readonly #options: ThreadsOptions;
+  #scratch: readonly number[];
   readonly #workers: WorkerHandle[] = [];
   readonly #kernels: WebAssembly.Table;
   #walk: Record<string, (...args: number[]) => void> = {};
@@ -101,6 +103,7 @@ export class Threads {
   private constructor(options: ThreadsOptions) {
     this.#options = options;
     this.count = options.scratch.length;
+    this.#scratch = options.scratch;
     this.#kernels = new WebAssembly.Table({ element: 'anyfunc', initial: 0 });
   }
 
@@ -160,13 +163,20 @@ export class Threads {
     return first;
   }
 
+  /** Gives the threads other private memory, one address for each, for the runs that follow. */
+  moveScratch(addresses: readonly number[]): void {
+    this.#scratch = addresses;
+    for (const [i, worker] of this.#workers.entries()) worker.post({ scratch: addresses[i + 1] });
+  }
+
   /**
    * Runs the list of phases at `run`. Where this thread may sleep the run is over on return; otherwise the workers do
    * it alone and the promise says when. `parallel`: whether there is anything to share.
    */
   run(run: number, parallel: boolean): Promise<void> | void {
     if (this.#failure) throw this.#failure;
-    const { controls, scratch } = this.#options;
+    const { controls } = this.#options;
+    const scratch = this.#scratch;
     const walk = this.#walk.walk as (run: number, scratch: number) => void;
     const leave = this.#walk.leave as (controls: number) => void;
     if (this.#workers.length === 0 || !parallel) return walk(run, scratch[0] as number);

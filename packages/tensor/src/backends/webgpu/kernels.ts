@@ -9,8 +9,12 @@ import { product, type Shader } from './wgsl.ts';
 /** Elements and steps are counted in i32, by threads of which the last ones count past the end. */
 const mostElements = 2 ** 31 - 2 ** 18;
 
-/** The shaders of `kernel`, to run in this order. Throws DeviceError for a kernel with too many elements. */
+type KernelWithShaders = Extract<Kernel, { readonly kind: 'loop' | 'scatter' }>;
+
+/** The shaders of `kernel`, to run in this order. Throws DeviceError for a kernel of another kind or with too many elements. */
 export function shadersOf(kernel: Kernel, nativeF16: boolean): Shader[] {
+  if (kernel.kind !== 'loop' && kernel.kind !== 'scatter')
+    throw new DeviceError(`webgpu: ${kernel.name}: there is no template for kernels of kind ${kernel.kind}`);
   for (const count of countsOf(kernel)) {
     if (count <= mostElements) continue;
     throw new DeviceError(
@@ -24,7 +28,7 @@ export function shadersOf(kernel: Kernel, nativeF16: boolean): Shader[] {
 }
 
 /** What the threads of a kernel count: elements of outputs and sources, steps of reductions. */
-function countsOf(kernel: Kernel): number[] {
+function countsOf(kernel: KernelWithShaders): number[] {
   if (kernel.kind === 'loop') return [product(kernel.shape), product(kernel.reduce?.extent ?? [])];
   return [kernel.outer * kernel.size * kernel.inner, kernel.outer * kernel.count * kernel.inner];
 }

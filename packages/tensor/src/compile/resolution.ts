@@ -1,0 +1,32 @@
+/**
+ * What a backend sees of composites: those that it has a template for stay whole, and the others stand for their
+ * definitions.
+ */
+import type { Template } from '../backends/backend.ts';
+import type { Node } from '../graph.ts';
+
+export interface Resolution {
+  /** The node that is computed for `node`: the end of its definitions, or a composite that a template computes. */
+  readonly resolve: (node: Node) => Node;
+  /** The nodes whose values `node` is computed from, resolved; none where it is stored. */
+  readonly operandsOf: (node: Node) => readonly Node[];
+}
+
+/** Whether `node` is a composite that one of the templates computes. */
+export function isTemplate({ op, storage }: Node): boolean {
+  return op.kind === 'composite' && storage === undefined;
+}
+
+/** The resolution for a backend with `templates`. */
+export function resolution(templates: ReadonlySet<Template>): Resolution {
+  const whole = (node: Node): boolean => {
+    const { template } = node.op;
+    return template !== undefined && templates.has(template.kind) && template.takes(node);
+  };
+  const resolve = (node: Node): Node => {
+    let current = node;
+    while (isTemplate(current) && !whole(current)) current = current.define();
+    return current;
+  };
+  return { resolve, operandsOf: (node) => (node.storage !== undefined ? [] : node.inputs.map(resolve)) };
+}
