@@ -17,7 +17,7 @@ import { contenders } from './cpu/contender.ts';
 import { describeEnvironment } from './cpu/environment.ts';
 import { growthLines, growthOf, shareLine, sharesOf } from './cpu/findings.ts';
 import { type CaseResult, type Entrant, measureCase, type Pace } from './cpu/measure.ts';
-import { caseLines, overview } from './cpu/table.ts';
+import { caseLines, comparison, overview } from './cpu/table.ts';
 
 const usage = `Options:
   --only REGEX         cases whose name matches
@@ -84,14 +84,20 @@ else {
   console.log(`${processor}, ${processors} processors; Node ${node}, V8 ${v8}; commit ${commit.slice(0, 10)}\n`);
   const results = await measureAll();
   const [growth, shares] = [growthOf(results), sharesOf(results)];
-  console.log(`\n${overview(results).join('\n')}`);
+  console.log(`\n${overview(results).join('\n')}\n\n${comparison(results).join('\n')}`);
   for (const entry of growth) console.log(`\n${growthLines(entry).join('\n')}`);
   if (shares.length > 0) console.log(`\n${shares.map(shareLine).join('\n')}`);
   const isWhole = !values.quick && chosen.length === cases.length && values.contenders === '';
   const folder = fileURLToPath(new URL('results', import.meta.url));
   const out = values.out ?? (isWhole ? join(folder, `cpu-node${node.slice(1).split('.')[0]}.json`) : undefined);
   if (out !== undefined) {
-    const record = { environment, options: { ...values, pace }, results, growth, shares };
+    const record = {
+      environment,
+      options: { only: values.only, contenders: values.contenders, threads: threadCounts, ...pace },
+      results,
+      growth,
+      shares,
+    };
     await writeFileAtomically(out, `${JSON.stringify(record, null, 2)}\n`);
     console.log(`\nWritten to ${out}`);
   }

@@ -37,6 +37,8 @@ export const cases: readonly Case[] = [
   linear(200, 3072, 768),
   linear(200, 768, 768),
   linear(1600, 768, 768),
+  linear(256, 64, 256),
+  linear(256, 64, 64),
   matmul('scores 96 x 50x64x50', [50, 64, 50], { batch: 96, transposeRight: true }),
   matmul('values 96 x 50x50x64', [50, 50, 64], { batch: 96 }),
   matmul('scores 12 x 197x64x197', [197, 64, 197], { batch: 12, transposeRight: true }),

@@ -41,8 +41,14 @@ export interface Contender {
   readonly open: (threads: number) => Promise<Engine>;
 }
 
-/** Relaxed SIMD is ready in Node 20, but off. */
-const relaxedSimd = (major: number): readonly string[] => (major < 22 ? ['--experimental-wasm-relaxed-simd'] : []);
+/**
+ * The flags that this project's engine sets for itself, for its WebAssembly peers too: relaxed SIMD, which is ready in
+ * Node 20 but off, and the joining of neighbouring vectors from Node 24 on. Node refuses to start with an unknown flag.
+ */
+function engineFlags(major: number): readonly string[] {
+  if (major < 22) return ['--experimental-wasm-relaxed-simd'];
+  return major >= 24 && major <= 26 ? ['--experimental-wasm-revectorize'] : [];
+}
 
 /** In the order of the table; the first is what the others are compared with. */
 export const contenders: readonly Contender[] = [
@@ -56,19 +62,21 @@ export const contenders: readonly Contender[] = [
     name: 'onnxruntime-web',
     packages: ['onnxruntime-web'],
     threaded: true,
+    flags: engineFlags,
     open: async (threads) => (await import('./contenders/onnxruntime.ts')).open('onnxruntime-web', threads),
   },
   {
     name: 'tfjs-wasm',
     packages: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-wasm'],
     threaded: false,
+    flags: engineFlags,
     open: async () => (await import('./contenders/tfjs.ts')).open(),
   },
   {
     name: 'jax-js',
     packages: ['@jax-js/jax'],
     threaded: false,
-    flags: relaxedSimd,
+    flags: engineFlags,
     open: async () => (await import('./contenders/jax.ts')).open(),
   },
   {

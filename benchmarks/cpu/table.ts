@@ -50,17 +50,37 @@ const grid = (rows: readonly (readonly string[])[]): string[] => {
   );
 };
 
-/** All cases: rows are cases, columns are contenders, cells are rates (milliseconds where the work has no rate). */
+const columnsOf = (results: readonly CaseResult[]): string[] => [
+  ...new Set(results.flatMap(({ outcomes }) => outcomes.map(label))),
+];
+
+const cellOf = ({ outcomes }: CaseResult, column: string, text: (outcome: Timed) => string): string => {
+  const outcome = outcomes.find((entry) => label(entry) === column);
+  return outcome && isTimed(outcome) ? text(outcome) : '';
+};
+
+/** All cases by all contenders: rates, or milliseconds where the work has no rate. */
 export function overview(results: readonly CaseResult[]): string[] {
-  const columns = [...new Set(results.flatMap(({ outcomes }) => outcomes.map(label)))];
-  const rows = results.map(({ name, cost, outcomes }) => {
-    const cells = columns.map((column) => {
-      const outcome = outcomes.find((entry) => label(entry) === column);
-      if (!outcome || !isTimed(outcome)) return '';
-      const { median } = outcome.milliseconds;
-      return digits(cost ? rateOf(cost, median).value : median);
-    });
+  const columns = columnsOf(results);
+  const rows = results.map((result) => {
+    const { name, cost } = result;
+    const cells = columns.map((column) =>
+      cellOf(result, column, ({ milliseconds: { median } }) => digits(cost ? rateOf(cost, median).value : median)),
+    );
     return [name, cost ? ('flops' in cost ? 'GFLOP/s' : 'GB/s') : 'ms', ...cells];
   });
-  return grid([['case', '', ...columns], ...rows]);
+  return grid([['rates', '', ...columns], ...rows]);
+}
+
+/** All cases by the peers: how many times as long as this engine with as many threads. */
+export function comparison(results: readonly CaseResult[]): string[] {
+  const compared = results.filter(({ outcomes }) => outcomes.some((outcome) => isTimed(outcome) && 'ratio' in outcome));
+  const columns = columnsOf(compared).filter((column) =>
+    compared.some((result) => cellOf(result, column, ({ ratio }) => (ratio === undefined ? '' : 'x')) !== ''),
+  );
+  const rows = compared.map((result) => [
+    result.name,
+    ...columns.map((column) => cellOf(result, column, ({ ratio }) => (ratio === undefined ? '' : ratio.toFixed(2)))),
+  ]);
+  return rows.length > 0 ? grid([['time / our time', ...columns], ...rows]) : [];
 }

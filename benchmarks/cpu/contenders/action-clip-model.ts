@@ -55,7 +55,8 @@ function pixels(batch: number, { clip, frames }: ActionCLIP): Tensor {
 function stepProducts({ clip, fusion, frames }: ActionCLIP, batch: number, textLength: number): number {
   const { embedding, vision, text } = clip.sizes;
   const { patches, rest } = towerProducts(vision, embedding, batch * frames);
-  const layers = new Set([...fusion.namedParameters()].map(([name]) => /resblocks\.\d+/.exec(name)?.[0])).size - 1;
+  const names = [...fusion.namedParameters()].map(([name]) => name);
+  const layers = new Set(names.flatMap((name) => /resblocks\.\d+/.exec(name)?.[0] ?? [])).size;
   const temporal = blockProducts(layers, batch, frames, embedding);
   const texts = blockProducts(text.layers, batch, textLength, text.width) + 2 * batch * text.width * embedding;
   const logits = 2 * batch * batch * embedding;
