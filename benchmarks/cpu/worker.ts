@@ -64,3 +64,6 @@ process.on('message', (request: Request) => {
     })
     .then((reply) => process.send?.(reply));
 });
+
+// Without the process that asks there is nothing to do.
+process.on('disconnect', () => process.exit());
