@@ -24,8 +24,8 @@ import { defineMicroKernel, type MicroKernel } from './micro-kernel.ts';
 import { definePack, type Factor, packCost, panelBytes } from './pack.ts';
 
 /** Most rows and columns of one tile of the product: its panels stay in the second-level cache. */
-const tileRows = 100;
-const tileColumns = 128;
+const tileRows = 200;
+const tileColumns = 64;
 /** Most steps of one pass over a tile: a panel of the second factor stays near the first-level cache. */
 const passSteps = 1024;
 /** A product with this many multiplications or more is cut into at least `fewestTiles` tiles, for the threads' sake. */
