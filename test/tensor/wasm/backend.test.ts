@@ -91,6 +91,25 @@ describe('memory', () => {
   });
 });
 
+describe('a kernel that fails', () => {
+  it.each([1, 2])('ends the run of %i threads with an error', async (threads) => {
+    const backend = await createWasmBackend({ threads });
+    const n = 1 << 20;
+    const slot = backend.alloc(n * 4);
+    const [program] = [increment(n)];
+    const outside = load(0, add(axis(0, n), constant(2 ** 29, 'i32')), 'f32');
+    const kernel = {
+      ...(program.kernels[0] as LoopKernel),
+      outputs: [{ buffer: 0, dtype: 'f32' as const, value: outside }],
+    };
+    const good = await backend.compile(program);
+    for (let i = 0; i < 20; i++) await backend.run(good, [slot]);
+    const bad = await backend.compile({ ...program, kernels: [kernel] });
+    await expect(async () => backend.run(bad, [slot])).rejects.toThrow();
+    await backend.close();
+  });
+});
+
 describe('misuse is said in a sentence', () => {
   it('freed slots, slots that are too small, and a closed backend', async () => {
     const backend = await createWasmBackend({ threads: 1 });

@@ -21,7 +21,15 @@ const run = (port) => {
       const first = engine.kernels.grow(message.names.length);
       message.names.forEach((name, i) => engine.kernels.set(first + i, exports[name]));
     } else if (message.scratch) ({ scratch } = message);
-    else walk.join(controls, message.number, message.run, scratch);
+    else {
+      try {
+        walk.join(controls, message.number, message.run, scratch);
+      } catch (error) {
+        walk.abandon(controls, message.run);
+        walk.part(controls);
+        throw error;
+      }
+    }
     if (message.reply) reply(message.reply);
   });
 };
@@ -118,7 +126,10 @@ export class Threads {
       error: (error) => threads.#failed(error),
     };
     for (let i = 1; i < scratch.length; i++) threads.#workers.push(await startWorker(listen));
-    await threads.#tell((i) => ({ memory, walk, controls, scratch: scratch[i + 1] }));
+    // Nobody waits for a worker to be up: until then the others do its share.
+    for (const [i, worker] of threads.#workers.entries()) {
+      worker.post({ memory, walk, controls, scratch: scratch[i + 1] });
+    }
     return threads;
   }
 
@@ -178,14 +189,21 @@ export class Threads {
     const { controls } = this.#options;
     const scratch = this.#scratch;
     const walk = this.#walk.walk as (run: number, scratch: number) => void;
-    const leave = this.#walk.leave as (controls: number) => void;
+    const leave = this.#walk.leave as (controls: number) => number;
     if (this.#workers.length === 0 || !parallel) return walk(run, scratch[0] as number);
     const number = ++this.#runNumber;
     Atomics.store(new Int32Array(this.#options.memory.buffer), (controls + control.open) >>> 2, number);
-    if (!mayBlock) return this.#tell(() => ({ number, run })).then(() => leave(controls));
+    if (!mayBlock) return this.#tell(() => ({ number, run })).then(() => void leave(controls));
     for (const worker of this.#workers) worker.post({ number, run });
-    walk(run, scratch[0] as number);
-    leave(controls);
+    try {
+      walk(run, scratch[0] as number);
+    } catch (error) {
+      (this.#walk.abandon as (controls: number, run: number) => void)(controls, run);
+      throw error;
+    } finally {
+      if (leave(controls) !== 0) this.#failed(new Error('a kernel failed there'));
+    }
+    if (this.#failure) throw this.#failure;
   }
 
   async close(): Promise<void> {

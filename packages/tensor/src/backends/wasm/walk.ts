@@ -39,8 +39,14 @@ export const layout = {
   step: 20,
 } as const;
 
-/** Control words by which workers join a run: the number of the run that is open (0 for none), and who is in it. */
-export const control = { open: 0, active: 4, bytes: 8 } as const;
+/**
+ * Control words by which workers join a run: the number of the run that is open (0 for none), who is in it, and whether
+ * one of them was thrown out of it by an error.
+ */
+export const control = { open: 0, active: 4, failed: 8, bytes: 12 } as const;
+
+/** More phases than a run has: nobody waits for any of them. */
+const everyPhase = 1 << 30;
 
 const atomicLoad = (address: Code, offset: number): Code => load('i32.atomic.load', address, offset);
 const atomicAdd = (address: Code, offset: number, value: number): Code => {
@@ -119,11 +125,24 @@ function walk(f: FunctionBuilder, kernelType: number): void {
   });
 }
 
-/** The module with `walk(run, scratch)`, `join(control, number, run, scratch)` and `leave(control)`. */
+/**
+ * The module with `walk(run, scratch)`, `join(control, number, run, scratch)`, `part(control)` which ends a join,
+ * `abandon(control, run)` after an error, and `leave(control)`, which says whether there was one.
+ */
 export function walkModule(shared: boolean): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder({ shared, table: true });
   const kernelType = module.type(kernelParameters, []);
   const walkIndex = module.define(['i32', 'i32'], [], (f) => walk(f, kernelType), 'walk');
+  const part = module.define(
+    ['i32'],
+    [],
+    (f) => {
+      atomicAdd(get(0), control.active, -1)(f);
+      f.plain('drop');
+      notify(f, get(0), control.active);
+    },
+    'part',
+  );
   // A worker that wakes too late finds another number and stays out; the main thread waits for those who are in.
   module.define(
     ['i32', 'i32', 'i32', 'i32'],
@@ -136,15 +155,25 @@ export function walkModule(shared: boolean): Uint8Array<ArrayBuffer> {
         get(3)(f);
         f.index(0x10, walkIndex);
       });
-      atomicAdd(get(0), control.active, -1)(f);
-      f.plain('drop');
-      notify(f, get(0), control.active);
+      get(0)(f);
+      f.index(0x10, part);
     },
     'join',
   );
+  // Whoever cannot finish a chunk frees those who would wait for it.
+  module.define(
+    ['i32', 'i32'],
+    [],
+    (f) => {
+      f.store('i32.atomic.store', get(0), i32(1), control.failed);
+      f.store('i32.atomic.store', get(1), i32(everyPhase), layout.finished);
+      notify(f, get(1), layout.finished);
+    },
+    'abandon',
+  );
   module.define(
     ['i32'],
-    [],
+    ['i32'],
     (f) => {
       const active = f.local('i32');
       f.store('i32.atomic.store', get(0), i32(0), control.open);
@@ -153,6 +182,9 @@ export function walkModule(shared: boolean): Uint8Array<ArrayBuffer> {
         wait(f, get(0), control.active, get(active));
         f.set(active, atomicLoad(get(0), control.active));
       });
+      const failed = f.let('i32', atomicLoad(get(0), control.failed));
+      f.store('i32.atomic.store', get(0), i32(0), control.failed);
+      get(failed)(f);
     },
     'leave',
   );
