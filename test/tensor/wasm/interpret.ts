@@ -1,7 +1,13 @@
 /** The meaning of kernels, straight from their definition: every point in turn, every term by `evaluateScalar`. */
 
 import type { Backend } from '../../../packages/tensor/src/backends/backend.ts';
-import type { Kernel, LoopKernel, Program, ScatterKernel } from '../../../packages/tensor/src/compile/kernel.ts';
+import type {
+  Kernel,
+  LoopKernel,
+  Program,
+  RowKernel,
+  ScatterKernel,
+} from '../../../packages/tensor/src/compile/kernel.ts';
 import { type DType, dtypes, fromHalfBits, type TypedArray, toHalfBits } from '../../../packages/tensor/src/dtype.ts';
 import { evaluateScalar } from '../../../packages/tensor/src/expr/evaluate.ts';
 import type { Expr } from '../../../packages/tensor/src/expr/expr.ts';
@@ -19,7 +25,12 @@ const combine = {
 };
 const identity = { sum: 0, prod: 1, max: Number.NEGATIVE_INFINITY, min: Number.POSITIVE_INFINITY };
 
-function evaluate(expr: Expr, axes: readonly number[], loads: readonly HostBuffer[], accumulator: number): number {
+function evaluate(
+  expr: Expr,
+  axes: readonly number[],
+  loads: readonly HostBuffer[],
+  accumulators: readonly number[],
+): number {
   const memo = new Map<Expr, number>();
   const visit = (e: Expr): number => {
     const known = memo.get(e);
@@ -27,7 +38,7 @@ function evaluate(expr: Expr, axes: readonly number[], loads: readonly HostBuffe
     let value: number;
     if (e.op === 'constant') value = e.value;
     else if (e.op === 'axis') value = axes[e.value] as number;
-    else if (e.op === 'accumulator') value = accumulator;
+    else if (e.op === 'accumulator') value = accumulators[e.value] as number;
     else if (e.op === 'load') {
       const { dtype, data } = loads[e.value] as HostBuffer;
       const index = visit(e.args[0] as Expr);
@@ -64,21 +75,48 @@ function loop(kernel: LoopKernel, buffers: readonly HostBuffer[]): void {
   }));
   let linear = 0;
   for (const point of points(kernel.shape)) {
-    let accumulator = 0;
     const { reduce } = kernel;
-    if (reduce) {
-      accumulator = identity[reduce.op];
-      for (const step of points(reduce.extent)) {
-        accumulator = combine[reduce.op](accumulator, evaluate(reduce.body, [...point, ...step], loads, 0));
-      }
-      if (reduce.body.type === 'i32') accumulator |= 0;
-      if (reduce.body.type === 'u32') accumulator >>>= 0;
-    }
+    const results = reduce ? [fold(reduce, points(reduce.extent), (step) => [...point, ...step], loads, [])] : [];
     for (const { buffer, dtype, value } of kernel.outputs) {
-      const result = evaluate(value, point, loads, accumulator);
-      (buffers[buffer] as HostBuffer).data[linear] = dtype === 'f16' ? toHalfBits(Math.fround(result)) : result;
+      store(buffers[buffer] as HostBuffer, linear, dtype, evaluate(value, point, loads, results));
     }
     linear++;
+  }
+}
+
+function fold(
+  { op, body }: RowKernel['stages'][number],
+  steps: Iterable<number[]>,
+  axes: (step: number[]) => number[],
+  loads: readonly HostBuffer[],
+  earlier: readonly number[],
+): number {
+  let result: number = identity[op];
+  for (const step of steps) result = combine[op](result, evaluate(body, axes(step), loads, earlier));
+  if (body.type === 'i32') return result | 0;
+  return body.type === 'u32' ? result >>> 0 : result;
+}
+
+function store({ data }: HostBuffer, index: number, dtype: DType, value: number): void {
+  data[index] = dtype === 'f16' ? toHalfBits(Math.fround(value)) : value;
+}
+
+function rows(kernel: RowKernel, buffers: readonly HostBuffer[]): void {
+  const loads = kernel.inputs.map(({ buffer }) => buffers[buffer] as HostBuffer);
+  for (let row = 0; row < kernel.rows; row++) {
+    const results: number[] = [];
+    for (const stage of kernel.stages) {
+      results.push(fold(stage, points([kernel.extent]), ([step]) => [row, step as number], loads, results));
+    }
+    for (const { buffer, dtype, value, per } of kernel.outputs) {
+      const output = buffers[buffer] as HostBuffer;
+      if (per === 'row') store(output, row, dtype, evaluate(value, [row, 0], loads, results));
+      else {
+        for (let i = 0; i < kernel.extent; i++) {
+          store(output, row * kernel.extent + i, dtype, evaluate(value, [row, i], loads, results));
+        }
+      }
+    }
   }
 }
 
@@ -102,6 +140,7 @@ function scatter(kernel: ScatterKernel, buffers: readonly HostBuffer[]): void {
 export function interpret(kernels: readonly Kernel[], buffers: readonly HostBuffer[]): void {
   for (const kernel of kernels) {
     if (kernel.kind === 'loop') loop(kernel, buffers);
+    else if (kernel.kind === 'rows') rows(kernel, buffers);
     else if (kernel.kind === 'scatter') scatter(kernel, buffers);
     else throw new Error(`no interpretation of ${kernel.kind}`);
   }

@@ -49,6 +49,29 @@ export interface LoopKernel {
   readonly outputs: readonly Output[];
 }
 
+export interface RowOutput extends Output {
+  /** Whether there is a value for every element of a row ([rows, extent]), or one for the row ([rows]). */
+  readonly per: 'element' | 'row';
+}
+
+/**
+ * Reductions of the same rows that build on one another, and what is computed from them: for every row, each stage
+ * in turn folds its `body` over the row's elements, then the outputs are stored.
+ *
+ * Axis 0 numbers the rows and axis 1 the elements of a row. Bodies and values may use the results of earlier stages:
+ * the accumulator's `value` is the stage. A value per row, like a stage's result, does not depend on axis 1. Every
+ * load moves by single elements along axis 1, or not at all. No output is the same program buffer as an input.
+ */
+export interface RowKernel {
+  readonly kind: 'rows';
+  readonly name: string;
+  readonly rows: number;
+  readonly extent: number;
+  readonly inputs: readonly BufferUse[];
+  readonly stages: readonly { readonly op: ReduceOp; readonly body: Expr }[];
+  readonly outputs: readonly RowOutput[];
+}
+
 /**
  * The adjoint of indexing: `output` [outer, size, inner] = 0, then for each outer o, count i, inner d, in rising i:
  * output[o, index(o, i, d), d] += source[o, i, d]. The index of (o, i, d) is element o·outerStride + i·countStride +
@@ -67,7 +90,7 @@ export interface ScatterKernel {
   readonly outputs: readonly [BufferUse];
 }
 
-export type Kernel = AttentionKernel | LoopKernel | ScatterKernel;
+export type Kernel = AttentionKernel | LoopKernel | RowKernel | ScatterKernel;
 
 /**
  * A straight line of kernels over numbered buffers. The first `bindings` buffers are given by the caller at each run

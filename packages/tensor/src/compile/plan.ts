@@ -70,6 +70,7 @@ function renumber(kernel: Kernel, number: (buffer: number) => number): Kernel {
   if (kernel.kind === 'loop') return { ...kernel, inputs: kernel.inputs.map(move), outputs: kernel.outputs.map(move) };
   if (kernel.kind === 'attention')
     return { ...kernel, inputs: kernel.inputs.map(move), outputs: [move(kernel.outputs[0])] };
+  if (kernel.kind === 'rows') return { ...kernel, inputs: kernel.inputs.map(move), outputs: kernel.outputs.map(move) };
   const [source, indices] = kernel.inputs;
   return { ...kernel, inputs: [move(source), move(indices)], outputs: [move(kernel.outputs[0])] };
 }

@@ -58,7 +58,7 @@ export type ScalarOp = LeafOp | UnaryOp | BinaryOp | 'select';
  * - `input`: `value` is the operand's position.
  * - `axis`: `value` is the loop variable's position, `extent` its number of steps; type i32, from 0 to extent - 1.
  * - `load`: `value` is the kernel's input slot, `args[0]` the element index (i32, always within the buffer).
- * - `accumulator`: the finished reduction (in a kernel's output values only).
+ * - `accumulator`: a finished reduction; `value` is its stage in a kernel that has several (in output values, and in stages that follow).
  * - `cast` converts the value to `type`: float to integer truncates and saturates at the type's ends (NaN gives 0); to bool is `!= 0`.
  * - `bitcast` keeps the bits (f32, i32, u32).
  * - `select`: `args` = [condition, whenTrue, whenFalse]; the branch not taken may be evaluated, but its loads stay in bounds.
@@ -105,8 +105,8 @@ export function axis(position: number, extent: number): Expr {
 export function load(slot: number, index: Expr, type: ScalarType): Expr {
   return intern('load', type, [index], slot);
 }
-export function accumulator(type: ScalarType): Expr {
-  return intern('accumulator', type, []);
+export function accumulator(type: ScalarType, stage = 0): Expr {
+  return intern('accumulator', type, [], stage);
 }
 
 const comparisons: ReadonlySet<ScalarOp> = new Set(['lt', 'le', 'eq', 'ne', 'not']);

@@ -5,6 +5,7 @@ import { fuse } from '../compile/fuse.ts';
 import { lower } from '../compile/lower.ts';
 import { type Plan, plan } from '../compile/plan.ts';
 import { type Resolution, resolution } from '../compile/resolution.ts';
+import { mergeRows } from '../compile/rows.ts';
 import { share } from '../compile/share.ts';
 import { type DType, dtypes } from '../dtype.ts';
 import { DTypeError } from '../errors.ts';
@@ -75,15 +76,18 @@ export async function prepare(
   const shared = share(computed, seen);
   const target = (output: Node): Node => shared.get(resolve(output)) as Node;
   const fusion = fuse(computed.map(target), backend.limits, seen);
-  const lowered = lower(fusion, seen);
-  const read = new Set(lowered.nodes);
-  const used = leaves.filter((leaf) => read.has(leaf));
-  const resolved = new Map(
+  const { buffersPerKernel, templates } = backend.limits;
+  const replaced = new Map(
     [...donations]
       .filter(([result]) => shared.has(resolve(result)))
       .map(([result, old]) => [target(result), old] as const),
   );
-  const planned: Plan = plan(lowered, used, computed.map(target), resolved);
+  const loops = lower(fusion, seen);
+  const kept = new Set(computed.map(target));
+  const lowered = templates.has('rows') ? mergeRows(loops, kept, new Set(replaced.keys()), buffersPerKernel) : loops;
+  const read = new Set(lowered.nodes);
+  const used = leaves.filter((leaf) => read.has(leaf));
+  const planned: Plan = plan(lowered, used, computed.map(target), replaced);
   const leafNumber = new Map(leaves.map((leaf, i) => [leaf, i] as const));
   const outputNumber = new Map<Node, number>();
   outputs.forEach((output, i) => {

@@ -2,11 +2,21 @@
  * The oracle: kernels as plain loops in JavaScript, floating elements kept and accumulated in 64 bits. It exists to
  * be right and to be compared with, not to be fast.
  */
-import type { Kernel, LoopKernel, Program, ReduceOp, ScatterKernel } from '../../compile/kernel.ts';
+import type {
+  Kernel,
+  LoopKernel,
+  Output,
+  Program,
+  ReduceOp,
+  RowKernel,
+  RowOutput,
+  ScatterKernel,
+} from '../../compile/kernel.ts';
 import { type DType, dtypes, fromHalfBits, type TypedArray, toHalfBits } from '../../dtype.ts';
 import { DeviceError } from '../../errors.ts';
 import { evaluateScalar } from '../../expr/evaluate.ts';
-import type { Backend, Executable, Limits, Slot } from '../backend.ts';
+import type { Expr } from '../../expr/expr.ts';
+import type { Backend, Executable, Limits, Slot, Template } from '../backend.ts';
 import { JavaScriptWriter } from '../javascript.ts';
 
 /** Every element is a double, whatever its dtype. */
@@ -55,50 +65,69 @@ const stores: Readonly<Record<DType, (value: string) => string>> = {
 
 const roundToHalf = (value: number): number => fromHalfBits(toHalfBits(value));
 
+const spellLeaf = (e: Expr, name: (part: Expr) => string): string => {
+  if (e.op === 'axis') return `i${e.value}`;
+  if (e.op === 'accumulator') return `acc${e.value}`;
+  return `in${e.value}[${name(e.args[0] as Expr)}]`;
+};
+
+/** Lines that name the buffers of a kernel. */
+const bufferNames = ({ inputs, outputs }: LoopKernel | RowKernel): string[] => [
+  ...inputs.map(({ buffer }, k) => `const in${k} = buffers[${buffer}];`),
+  ...outputs.map(({ buffer }, k) => `const out${k} = buffers[${buffer}];`),
+];
+
+/** Lines that fold one more value of `body` into the accumulator `acc`. */
+function foldLines(op: ReduceOp, body: Expr, acc: string): string[] {
+  const writer = new JavaScriptWriter('r', spellLeaf);
+  const value = writer.write(body);
+  const wrap = body.type === 'i32' ? ' | 0' : body.type === 'u32' ? ' >>> 0' : '';
+  const step = folds[op].step.replaceAll('acc', acc);
+  const exact = op === 'prod' && wrap !== '' ? `Math.imul(${acc}, value)` : step;
+  return [...writer.lines, `const value = ${value};`, `${acc} = (${exact})${wrap};`];
+}
+
+/** Lines that store the values of `outputs`, the k-th at the index `at(k)`. */
+function storeLines(outputs: readonly (readonly [k: number, output: Output])[], at: string): string[] {
+  const writer = new JavaScriptWriter('v', spellLeaf);
+  const values = outputs.map(([, { value }]) => writer.write(value));
+  const stored = outputs.map(([k, { dtype }], i) => `out${k}[${at}] = ${stores[dtype](values[i] as string)};`);
+  return [...writer.lines, ...stored];
+}
+
+const compileSource = (source: readonly string[]): Run =>
+  new Function('scalar', 'half', `return (buffers) => {\n${source.join('\n')}\n};`)(evaluateScalar, roundToHalf) as Run;
+
 function compileLoop(kernel: LoopKernel): Run {
-  const { shape, reduce, inputs, outputs } = kernel;
-  const spellLeaf = (
-    e: { op: string; value: number; args: readonly unknown[] },
-    name: (part: never) => string,
-  ): string => {
-    if (e.op === 'axis') return `i${e.value}`;
-    if (e.op === 'accumulator') return 'acc';
-    return `in${e.value}[${name(e.args[0] as never)}]`;
-  };
-  const source: string[] = [];
-  inputs.forEach(({ buffer }, k) => {
-    source.push(`const in${k} = buffers[${buffer}];`);
-  });
-  outputs.forEach(({ buffer }, k) => {
-    source.push(`const out${k} = buffers[${buffer}];`);
-  });
-  source.push('let point = 0;');
+  const { shape, reduce, outputs } = kernel;
+  const source = [...bufferNames(kernel), 'let point = 0;'];
   shape.forEach((extent, i) => {
     source.push(`for (let i${i} = 0; i${i} < ${extent}; i${i}++) {`);
   });
   if (reduce) {
-    const { start, step } = folds[reduce.op];
-    source.push(`let acc = ${start};`);
+    source.push(`let acc0 = ${folds[reduce.op].start};`);
     reduce.extent.forEach((extent, i) => {
       const name = `i${shape.length + i}`;
       source.push(`for (let ${name} = 0; ${name} < ${extent}; ${name}++) {`);
     });
-    const writer = new JavaScriptWriter('r', spellLeaf as never);
-    const value = writer.write(reduce.body);
-    const wrap = reduce.body.type === 'i32' ? ' | 0' : reduce.body.type === 'u32' ? ' >>> 0' : '';
-    const exact = reduce.op === 'prod' && wrap !== '' ? 'Math.imul(acc, value)' : step;
-    source.push(...writer.lines, `const value = ${value};`, `acc = (${exact})${wrap};`);
-    source.push(...reduce.extent.map(() => '}'));
+    source.push(...foldLines(reduce.op, reduce.body, 'acc0'), ...reduce.extent.map(() => '}'));
   }
-  const writer = new JavaScriptWriter('v', spellLeaf as never);
-  const values = outputs.map((output) => writer.write(output.value));
-  source.push(...writer.lines);
-  outputs.forEach(({ dtype }, k) => {
-    source.push(`out${k}[point] = ${stores[dtype](values[k] as string)};`);
+  source.push(...storeLines([...outputs.entries()], 'point'), 'point++;', ...shape.map(() => '}'));
+  return compileSource(source);
+}
+
+function compileRows(kernel: RowKernel): Run {
+  const { rows, extent, stages, outputs } = kernel;
+  const overRow = `for (let i1 = 0; i1 < ${extent}; i1++) {`;
+  const source = [...bufferNames(kernel), `for (let i0 = 0; i0 < ${rows}; i0++) {`];
+  stages.forEach(({ op, body }, stage) => {
+    source.push(`let acc${stage} = ${folds[op].start};`, overRow, ...foldLines(op, body, `acc${stage}`), '}');
   });
-  source.push('point++;', ...shape.map(() => '}'));
-  const body = `return (buffers) => {\n${source.join('\n')}\n};`;
-  return new Function('scalar', 'half', body)(evaluateScalar, roundToHalf) as Run;
+  const each = (per: RowOutput['per']): [number, RowOutput][] =>
+    [...outputs.entries()].filter(([, output]) => output.per === per);
+  source.push('{', ...storeLines(each('row'), 'i0'), '}');
+  source.push(overRow, ...storeLines(each('element'), `i0 * ${extent} + i1`), '}', '}');
+  return compileSource(source);
 }
 
 function compileScatter(kernel: ScatterKernel): Run {
@@ -124,6 +153,7 @@ function compileScatter(kernel: ScatterKernel): Run {
 
 function compileKernel(kernel: Kernel): Run {
   if (kernel.kind === 'loop') return compileLoop(kernel);
+  if (kernel.kind === 'rows') return compileRows(kernel);
   if (kernel.kind === 'scatter') return compileScatter(kernel);
   throw new DeviceError(`reference: ${kernel.name}: there is no template for kernels of kind ${kernel.kind}`);
 }
@@ -135,7 +165,7 @@ class ReferenceBackend implements Backend {
     buffersPerKernel: 64,
     bufferBytes: 2 ** 31,
     dtypes: new Set(Object.keys(dtypes) as DType[]),
-    templates: new Set(),
+    templates: new Set<Template>(['rows']),
   };
   private live = 0;
   private peak = 0;

@@ -4,7 +4,7 @@
 import type { Program } from '../../compile/kernel.ts';
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts';
 import { DeviceError, DisposedError } from '../../errors.ts';
-import type { Backend, Executable, Slot } from '../backend.ts';
+import type { Backend, Executable, Slot, Template } from '../backend.ts';
 import { anyMicroKernel, chooseMicroKernel } from './choose.ts';
 import { type CompiledKernel, compileKernels, multiplies, type Target } from './compile.ts';
 import { enableEngineFlags, hasRelaxedSimd } from './engine.ts';
@@ -110,7 +110,7 @@ class WasmBackend implements Backend {
       buffersPerKernel: 1024,
       bufferBytes: memory.limit,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
-      templates: new Set(['attention']),
+      templates: new Set<Template>(['rows', 'attention']),
     };
     this.#records = new FinalizationRegistry((piece) => {
       if (!this.#closed) void this.#after(() => memory.free(piece));

@@ -2,7 +2,7 @@
  * From kernels to WebAssembly functions: kernels of equal structure share one function within the process, and the
  * unseen kernels of a program are compiled together in one module.
  */
-import type { Kernel, LoopKernel, Program } from '../../compile/kernel.ts';
+import type { Kernel, Program } from '../../compile/kernel.ts';
 import { print } from '../../expr/expr.ts';
 import { ModuleBuilder } from './assembler.ts';
 import { defineAttention } from './attention.ts';
@@ -11,6 +11,7 @@ import { defineContraction, isContraction, type Panels } from './gemm.ts';
 import { Library } from './library.ts';
 import { defineLoop, type Phase } from './loop.ts';
 import { defineMicroKernel, type MicroKernel, nameOf } from './micro-kernel.ts';
+import { defineRows } from './rows.ts';
 import { defineScatter } from './scatter.ts';
 
 export interface CompiledKernel {
@@ -49,6 +50,11 @@ function structure(kernel: Kernel): string {
   }
   if (kernel.kind === 'attention') {
     return JSON.stringify({ ...kernel, name: '', inputs: kernel.inputs.map(({ dtype }) => dtype), outputs: [] });
+  }
+  if (kernel.kind === 'rows') {
+    const stages = kernel.stages.map(({ op, body }) => `${op} ${print(body)}`).join(' | ');
+    const values = kernel.outputs.map(({ per, value }) => `${per} ${print(value)}`).join(' | ');
+    return `rows ${kernel.rows} ${kernel.extent} | ${kernel.inputs.length} ${uses} | ${stages} | ${values}`;
   }
   const { shape, reduce } = kernel;
   const reduction = reduce
@@ -98,11 +104,12 @@ type Definition = Pick<CompiledKernel, 'phases'> & Partial<Pick<CompiledKernel, 
 
 function define(library: Library, kernel: Kernel, name: string, target: Target): Definition {
   if (kernel.kind === 'scatter') return { phases: [defineScatter(library, kernel, name)] };
+  if (kernel.kind === 'rows') return { phases: [defineRows(library, kernel, name)] };
   if (kernel.kind === 'attention') {
     const { rows, columns } = target.micro;
     const tile = { rows, columns, multiply: defineMicroKernel(library, target.micro) };
     return defineAttention(library, kernel, name, tile);
   }
   if (isContraction(kernel)) return defineContraction(library, kernel, name, target.micro);
-  return { phases: [defineLoop(library, loopNest(kernel as LoopKernel), name)] };
+  return { phases: [defineLoop(library, loopNest(kernel), name)] };
 }

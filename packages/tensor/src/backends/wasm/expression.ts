@@ -82,7 +82,8 @@ export class ExpressionEmitter {
   #varying = 0;
   #vectorAxis = -1;
   #axes = new Map<number, Local>();
-  #accumulator: Local | undefined;
+  /** Results of reductions by stage. */
+  #accumulators = new Map<number, Local>();
   #memo: Memo = { scalars: new Map(), vectors: new Map(), addresses: new Map() };
 
   constructor(f: FunctionBuilder, library: Library, sources: readonly Source[]) {
@@ -93,12 +94,13 @@ export class ExpressionEmitter {
 
   /** What is computed or bound in `body` is forgotten after it. */
   scope<T>(body: () => T): T {
-    const saved = [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#accumulator] as const;
+    const saved = [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#accumulators] as const;
     const { scalars, vectors, addresses } = this.#memo;
     this.#memo = { scalars: new Map(scalars), vectors: new Map(vectors), addresses: new Map(addresses) };
     this.#axes = new Map(this.#axes);
+    this.#accumulators = new Map(this.#accumulators);
     const result = body();
-    [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#accumulator] = saved;
+    [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#accumulators] = saved;
     return result;
   }
 
@@ -114,14 +116,15 @@ export class ExpressionEmitter {
     this.#varying |= 1 << axis;
   }
 
-  bindAccumulator(local: Local, lanes: boolean): void {
-    this.#accumulator = local;
+  bindAccumulator(local: Local, lanes: boolean, stage = 0): void {
+    this.#accumulators.set(stage, local);
     if (lanes) this.#varying |= accumulatorBit;
   }
 
-  /** Computes, here and once, the parts of `roots` that depend on bound axes only. */
+  /** Computes, here and once, the parts of `roots` that depend on bound axes, and on accumulators if any is bound, only. */
   hoist(roots: readonly Expr[]): void {
-    const bound = [...this.#axes.keys()].reduce((bits, axis) => bits | (1 << axis), 0);
+    const folded = this.#accumulators.size > 0 ? accumulatorBit : 0;
+    const bound = [...this.#axes.keys()].reduce((bits, axis) => bits | (1 << axis), folded);
     const seen = new Set<Expr>();
     const visit = (e: Expr): void => {
       if (seen.has(e) || e.args.length === 0) return;
@@ -147,7 +150,7 @@ export class ExpressionEmitter {
       if (known !== undefined) get(known)(f);
       else if (e.op === 'constant') (e.type === 'f32' ? f32(e.value) : i32(e.value))(f);
       else if (e.op === 'axis') get(this.#axes.get(e.value) as Local)(f);
-      else if (e.op === 'accumulator') get(this.#accumulator as Local)(f);
+      else if (e.op === 'accumulator') get(this.#accumulators.get(e.value) as Local)(f);
       else this.#keep(this.#memo.scalars, e, e.type === 'f32' ? 'f32' : 'i32', this.#scalarOperation(e));
     };
   }
@@ -237,7 +240,8 @@ export class ExpressionEmitter {
       const known = this.#memo.vectors.get(e);
       if (known !== undefined) get(known)(f);
       else if (e.op === 'constant') this.#constant(e)(f);
-      else if (e.op === 'accumulator' && this.#varying & accumulatorBit) get(this.#accumulator as Local)(f);
+      else if (e.op === 'accumulator' && this.#varying & accumulatorBit)
+        get(this.#accumulators.get(e.value) as Local)(f);
       else this.#keep(this.#memo.vectors, e, 'v128', this.#vectorOperation(e));
     };
   }

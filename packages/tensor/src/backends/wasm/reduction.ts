@@ -70,6 +70,18 @@ export class Accumulator {
     this.#f.set(this.#value, combine(this.#library, get(this.#value), get(term)));
   }
 
+  /** Includes the lanes from `first` on of a term of four lanes. */
+  includeFrom(first: number, value: Code): void {
+    const mask = i32x4(...[0, 1, 2, 3].map((lane) => (lane < first ? 0 : -1)));
+    this.include(op('v128.bitselect', value, this.#identity(), mask));
+  }
+
+  /** Takes over what another accumulator has gathered in its block, which begins anew. */
+  take(other: Accumulator): void {
+    this.include(get(other.#value));
+    this.#f.set(other.#value, other.#identity());
+  }
+
   /** Ends a block of at most `Accumulator.block` terms. */
   flush(): void {
     const f = this.#f;
@@ -112,5 +124,27 @@ export class Accumulator {
       f.set(this.#value, shuffle(halves[0], halves[1], [0, 1, 4, 5]));
     }
     return this.#value;
+  }
+
+  /** A local with the four lanes of the finished accumulator folded into one element. */
+  foldLanes(): Local {
+    const f = this.#f;
+    const isFloat = this.#type === 'f32';
+    const [low, high] = this.#totals;
+    if (low !== undefined && high !== undefined) {
+      const pair = f.let('v128', op('f64x2.add', get(low), get(high)));
+      const sum = op('f64.add', extract('f64x2', get(pair), 0), extract('f64x2', get(pair), 1));
+      return f.let('f32', op('f32.demote_f64', sum));
+    }
+    const combine = rule(vectorRules[this.#type], combination[this.#op], this.#type);
+    for (const lanes of [
+      [2, 3, 0, 1],
+      [1, 0, 3, 2],
+    ]) {
+      const other = f.let('v128', shuffle(get(this.#value), get(this.#value), lanes));
+      f.set(this.#value, combine(this.#library, get(this.#value), get(other)));
+    }
+    const element = extract(isFloat ? 'f32x4' : 'i32x4', get(this.#value), 0);
+    return f.let(isFloat ? 'f32' : 'i32', this.#type === 'bool' ? op('i32.and', element, i32(1)) : element);
   }
 }
