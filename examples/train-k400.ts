@@ -15,13 +15,16 @@ function runOf(options: Options): Run {
 }
 
 /** The device asked for, and a line about what it is. */
-async function deviceOf({ device: name = 'auto', threads }: Options): Promise<Device> {
+async function deviceOf({ device: name = 'auto', threads, engineFlags }: Options): Promise<Device> {
   const automatic = name === 'auto' ? await automaticDevice() : undefined;
-  const limits = threads === undefined ? {} : { threads };
-  const isOpen = automatic !== undefined && (threads === undefined || automatic.device.name !== 'wasm');
+  const wishes = {
+    ...(threads === undefined ? {} : { threads }),
+    ...(engineFlags === undefined ? {} : { engineFlags: engineFlags === 'on' }),
+  };
+  const isOpen = automatic !== undefined && (Object.keys(wishes).length === 0 || automatic.device.name !== 'wasm');
   const device = isOpen
     ? automatic.device
-    : await openDevice(automatic?.device.name === 'wasm' ? 'wasm' : name, limits);
+    : await openDevice(automatic?.device.name === 'wasm' ? 'wasm' : name, wishes);
   if (automatic !== undefined) process.stderr.write(`${automatic.reason}\n`);
   process.stderr.write(`Device: ${(await device.backend()).description}\n`);
   return device;

@@ -26,6 +26,7 @@ export interface Options {
   readonly seed?: number;
   readonly device?: DeviceName;
   readonly threads?: number;
+  readonly engineFlags?: 'on' | 'off';
   readonly workers?: number;
   readonly resume?: string;
   readonly out?: string;
@@ -92,6 +93,12 @@ const table: Readonly<Record<keyof Options, Row>> = {
     help: 'auto (a GPU where there is one), webgpu, wasm or reference',
   },
   threads: { flag: 'threads', place: 'N', kind: wholeFrom(1), help: 'threads of the wasm device' },
+  engineFlags: {
+    flag: 'engine-flags',
+    place: 'on|off',
+    kind: oneOf('on', 'off'),
+    help: "whether the wasm device may switch the JavaScript engine's vector flags on",
+  },
   workers: { flag: 'workers', place: 'N', kind: wholeFrom(0), help: 'threads that load clips; 0 for none' },
   resume: { flag: 'resume', place: 'FILE', kind: text, help: 'go on from a checkpoint of the same run' },
   out: { flag: 'out', place: 'FOLDER', kind: text, help: 'checkpoints, log and report' },

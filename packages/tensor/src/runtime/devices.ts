@@ -7,7 +7,10 @@ export type DeviceName = 'auto' | 'webgpu' | 'wasm' | 'reference';
 export interface DeviceOptions {
   /** WebAssembly: how many threads; all that the machine offers if absent. */
   readonly threads?: number;
-  /** WebAssembly: whether engine flags may be changed for speed (relaxed SIMD on Node 20); yes if absent. */
+  /**
+   * WebAssembly: whether V8's flags may be changed for speed, for the whole process (relaxed SIMD on Node 20, joined
+   * vectors from Node 24 on); yes if absent.
+   */
   readonly engineFlags?: boolean;
   /** WebGPU: whether an adapter that computes on the CPU will do; no if absent. */
   readonly allowSoftware?: boolean;

@@ -18,7 +18,7 @@ import { control } from './walk.ts';
 export interface WasmOptions {
   /** Threads to compute with, this one included; by default as many as the process may use. 1 where memory cannot be shared. */
   readonly threads?: number;
-  /** Whether V8's flag for relaxed SIMD may be switched on in Node 20, process-wide; true by default. */
+  /** Whether V8's flags for faster vectors may be switched on, process-wide (see engine.ts); true by default. */
   readonly engineFlags?: boolean;
   /** Most bytes that the memory may grow to; 4 GiB by default and at most. */
   readonly memoryLimit?: number;
