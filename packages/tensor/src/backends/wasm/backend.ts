@@ -6,12 +6,13 @@ import { type DType, dtypes, type TypedArray } from '../../dtype.ts';
 import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Backend, Executable, Slot, Template } from '../backend.ts';
 import { anyMicroKernel, chooseMicroKernel } from './choose.ts';
-import { type CompiledKernel, compileKernels, multiplies, type Target } from './compile.ts';
+import { type CompiledKernel, compileKernels, multiplies } from './compile.ts';
 import { enableEngineFlags, hasRelaxedSimd } from './engine.ts';
 import { scratchBytes } from './gemm.ts';
 import { DeviceMemory, type Piece } from './memory.ts';
 import { PackedCopies } from './packed.ts';
 import { RunRecord } from './record.ts';
+import type { Target } from './target.ts';
 import { availableThreads, Threads } from './threads.ts';
 import { control } from './walk.ts';
 
@@ -156,7 +157,7 @@ class WasmBackend implements Backend {
   async compile(program: Program): Promise<Executable> {
     this.#open();
     const micro = multiplies(program) ? await chooseMicroKernel() : anyMicroKernel;
-    const target: Target = { shared: this.#threads.count > 1, relaxed: hasRelaxedSimd(), micro };
+    const target: Target = { threads: this.#threads.count, relaxed: hasRelaxedSimd(), micro };
     const { kernels, modules } = compileKernels(program, target);
     const tables = await Promise.all(kernels.map((kernel) => this.#table(kernel)));
     await this.#after(() => this.#growScratch(kernels.reduce((bytes, { scratch }) => Math.max(bytes, scratch), 0)));

@@ -10,9 +10,10 @@ import { loopNest } from './axes.ts';
 import { defineContraction, isContraction, type Panels } from './gemm.ts';
 import { Library } from './library.ts';
 import { defineLoop, type Phase } from './loop.ts';
-import { defineMicroKernel, type MicroKernel, nameOf } from './micro-kernel.ts';
+import { defineMicroKernel, nameOf } from './micro-kernel.ts';
 import { defineRows } from './rows.ts';
 import { defineScatter } from './scatter.ts';
+import type { Target } from './target.ts';
 
 export interface CompiledKernel {
   readonly module: Promise<WebAssembly.Module>;
@@ -24,13 +25,6 @@ export interface CompiledKernel {
   readonly scratch: number;
   /** Parts of the workspace with addresses of their own, which take the place of its address. */
   readonly panels: readonly Panels[];
-}
-
-/** Properties of the machine and the engine that the code depends on. */
-export interface Target {
-  readonly shared: boolean;
-  readonly relaxed: boolean;
-  readonly micro: MicroKernel;
 }
 
 /** Whether the code of any kernel depends on the target's micro-kernel. */
@@ -69,7 +63,7 @@ export function compileKernels(
   program: Program,
   target: Target,
 ): { readonly kernels: readonly CompiledKernel[]; readonly modules: number } {
-  const builder = new ModuleBuilder({ shared: target.shared });
+  const builder = new ModuleBuilder({ shared: target.threads > 1 });
   const library = new Library(builder, target.relaxed);
   const names: string[] = [];
   const added: string[] = [];
@@ -81,7 +75,7 @@ export function compileKernels(
   try {
     const kernels = program.kernels.map((kernel) => {
       const micro = usesMicroKernel(kernel) ? nameOf(target.micro) : '';
-      const key = `${target.shared} ${target.relaxed} ${micro} ${structure(kernel)}`;
+      const key = `${target.threads} ${target.relaxed} ${micro} ${structure(kernel)}`;
       const known = cache.get(key);
       if (known) return known;
       const defined = define(library, kernel, `k${nextName++}`, target);
@@ -110,6 +104,6 @@ function define(library: Library, kernel: Kernel, name: string, target: Target):
     const tile = { rows, columns, multiply: defineMicroKernel(library, target.micro) };
     return defineAttention(library, kernel, name, tile);
   }
-  if (isContraction(kernel)) return defineContraction(library, kernel, name, target.micro);
+  if (isContraction(kernel)) return defineContraction(library, kernel, name, target);
   return { phases: [defineLoop(library, loopNest(kernel), name)] };
 }

@@ -22,15 +22,16 @@ import {
 } from './loop.ts';
 import { defineMicroKernel, type MicroKernel } from './micro-kernel.ts';
 import { definePack, type Factor, packCost, panelBytes } from './pack.ts';
+import type { Target } from './target.ts';
 
 /** Most rows and columns of one tile of the product: its panels stay in the second-level cache. */
 const tileRows = 200;
 const tileColumns = 64;
 /** Most steps of one pass over a tile: a panel of the second factor stays near the first-level cache. */
 const passSteps = 1024;
-/** A product with this many multiplications or more is cut into at least `fewestTiles` tiles, for the threads' sake. */
+/** A product with this many multiplications or more is cut into some tiles for every thread. */
 const worthSharing = 500_000;
-const fewestTiles = 8;
+const tilesPerThread = 4;
 /** Panels of both factors up to this size are packed by the thread that multiplies them, in its scratch memory. */
 const privateBytes = 1 << 17;
 /** So many matrices give every thread enough to do on its own. */
@@ -84,7 +85,7 @@ interface Contraction {
 const matrices = (factor: Factor): number => product(factor.batch);
 const bytesOf = (factor: Factor): number => matrices(factor) * factor.panels * panelBytes(factor);
 
-function contractionOf(kernel: LoopKernel, micro: MicroKernel): Contraction {
+function contractionOf(kernel: LoopKernel, { micro, threads }: Target): Contraction {
   const batch = kernel.shape.slice(0, -2);
   const [m, n] = kernel.shape.slice(-2) as [number, number];
   const k = kernel.reduce?.extent[0] as number;
@@ -108,7 +109,7 @@ function contractionOf(kernel: LoopKernel, micro: MicroKernel): Contraction {
     factor(terms[0], batch.length, m, micro.rows),
     factor(terms[1], batch.length + 1, n, micro.columns),
   ] as const;
-  return { kernel, batch, m, n, k, micro, factors, ...tileOf(product(batch), m, n, k, micro) };
+  return { kernel, batch, m, n, k, micro, factors, ...tileOf(product(batch), m, n, k, micro, threads) };
 }
 
 /** The largest tile that leaves enough of them to share, and equal passes over its steps. */
@@ -118,13 +119,14 @@ function tileOf(
   n: number,
   k: number,
   micro: MicroKernel,
+  threads: number,
 ): { rows: number; columns: number; steps: number } {
   const cut = (extent: number, most: number, unit: number): number =>
     roundUp(Math.ceil(extent / Math.ceil(extent / most)), unit);
   let rows = cut(m, tileRows, micro.rows);
   let columns = cut(n, tileColumns, micro.columns);
   if (count * m * n * k >= worthSharing) {
-    while (count * Math.ceil(m / rows) * Math.ceil(n / columns) < fewestTiles) {
+    while (count * Math.ceil(m / rows) * Math.ceil(n / columns) < tilesPerThread * threads) {
       if (columns > rows && columns > micro.columns) columns = roundUp(columns / 2, micro.columns);
       else if (rows > micro.rows) rows = roundUp(rows / 2, micro.rows);
       else break;
@@ -138,9 +140,9 @@ export function defineContraction(
   library: Library,
   kernel: LoopKernel,
   name: string,
-  micro: MicroKernel,
+  target: Target,
 ): CompiledContraction {
-  const contraction = contractionOf(kernel, micro);
+  const contraction = contractionOf(kernel, target);
   const { factors } = contraction;
   const [pack, multiply] = [factors.map((factor) => definePack(library, factor)), name];
   if (staysPrivate(contraction)) {
