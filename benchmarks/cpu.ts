@@ -41,6 +41,9 @@ const { values } = parseArgs({
   },
 });
 
+/** A load above which other processes disturb the measurement. */
+const busy = 0.5;
+
 /** A whole number from 1, or the end of the program with a sentence. */
 function whole(option: string, given: string): number {
   if (/^[1-9]\d*$/.test(given)) return Number(given);
@@ -80,13 +83,15 @@ async function measureAll(): Promise<CaseResult[]> {
 if (values.help) console.log(usage);
 else {
   const environment = await describeEnvironment();
-  const { processor, processors, node, v8, commit } = environment;
-  console.log(`${processor}, ${processors} processors; Node ${node}, V8 ${v8}; commit ${commit.slice(0, 10)}\n`);
+  const { processor, processors, node, v8, commit, load } = environment;
+  console.log(`${processor}, ${processors} processors; Node ${node}, V8 ${v8}; commit ${commit.slice(0, 10)}`);
+  console.log(
+    `Load of the last minute: ${load.toFixed(2)}${load > busy ? '; a quiet machine gives better numbers' : ''}\n`,
+  );
   const results = await measureAll();
   const [growth, shares] = [growthOf(results), sharesOf(results)];
-  console.log(`\n${overview(results).join('\n')}\n\n${comparison(results).join('\n')}`);
-  for (const entry of growth) console.log(`\n${growthLines(entry).join('\n')}`);
-  if (shares.length > 0) console.log(`\n${shares.map(shareLine).join('\n')}`);
+  for (const lines of [overview(results), comparison(results), ...growth.map(growthLines), shares.map(shareLine)])
+    if (lines.length > 0) console.log(`\n${lines.join('\n')}`);
   const isWhole = !values.quick && chosen.length === cases.length && values.contenders === '';
   const folder = fileURLToPath(new URL('results', import.meta.url));
   const out = values.out ?? (isWhole ? join(folder, `cpu-node${node.slice(1).split('.')[0]}.json`) : undefined);

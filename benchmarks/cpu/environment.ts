@@ -1,7 +1,7 @@
 /** Where and with what a run was made. */
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { contenders } from './contender.ts';
@@ -14,6 +14,8 @@ export interface Environment {
   /** Threads that the process may use at once. */
   readonly processors: number;
   readonly memoryBytes: number;
+  /** Processes that wanted to run in the minute before: near 0 on a quiet machine. */
+  readonly load: number;
   readonly system: string;
   readonly node: string;
   readonly v8: string;
@@ -44,6 +46,7 @@ export async function describeEnvironment(): Promise<Environment> {
     processor: cpus()[0]?.model.trim() ?? 'unknown',
     processors: availableParallelism(),
     memoryBytes: totalmem(),
+    load: loadavg()[0] ?? 0,
     system: `${type()} ${release()}, ${process.arch}`,
     node: process.version,
     v8: process.versions.v8,
