@@ -15,12 +15,15 @@ function release({ backend, slot }: { readonly backend: Backend; readonly slot: 
 /** Slots whose tensors were garbage collected without `dispose()` go back to their backend. */
 const collected = new FinalizationRegistry<{ backend: Backend; slot: Slot }>(release);
 
+/** Elements up to this many bytes stay on the host too: indices are looked at, scalars are read again. Weights are not. */
+const keptBytes = 1 << 20;
+
 export class Storage {
   readonly dtype: DType;
   readonly length: number;
   /** The operation that made the elements, for messages. */
   readonly origin: string;
-  /** The elements as given by the host; undefined once they exist on a device only. */
+  /** The elements as given by the host; undefined where they are on a device only. */
   host: TypedArray | undefined;
   private backend: Backend | undefined;
   private slot: Slot | undefined;
@@ -65,7 +68,7 @@ export class Storage {
       if (this.host) backend.write(slot, this.host, this.dtype);
       const { host } = this;
       this.adopt(backend, slot);
-      this.host = host;
+      if (this.bytes <= keptBytes) this.host = host;
     }
     return this.slot as Slot;
   }
