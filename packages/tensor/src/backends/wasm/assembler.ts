@@ -44,6 +44,7 @@ export class FunctionBuilder {
   readonly code: number[] = [];
   readonly #locals: ValueType[] = [];
   readonly #parameters: number;
+  readonly #literals = new Map<string, { readonly local: Local; readonly bytes: readonly number[] }>();
 
   constructor(parameters: number) {
     this.#parameters = parameters;
@@ -52,6 +53,17 @@ export class FunctionBuilder {
   local(type: ValueType): Local {
     this.#locals.push(type);
     return this.#parameters + this.#locals.length - 1;
+  }
+
+  /**
+   * A local that holds the v128 of `bytes` from the function's start: not every engine moves a literal out of a loop, and
+   * building one takes several instructions.
+   */
+  literal(bytes: readonly number[]): Local {
+    const key = bytes.join();
+    const known = this.#literals.get(key) ?? { local: this.local('v128'), bytes };
+    this.#literals.set(key, known);
+    return known.local;
   }
 
   /** A local that holds the value of `code` from here on. */
@@ -141,6 +153,10 @@ export class FunctionBuilder {
     const bytes: number[] = [];
     unsigned(bytes, this.#locals.length);
     for (const type of this.#locals) bytes.push(1, valueTypes[type]);
+    for (const literal of this.#literals.values()) {
+      bytes.push(0xfd, 12, ...literal.bytes, 0x21);
+      unsigned(bytes, literal.local);
+    }
     for (const byte of this.code) bytes.push(byte);
     bytes.push(0x0b);
     return bytes;
@@ -183,8 +199,8 @@ export const i64 =
     signed(f.code, value);
   };
 
-const pushScratch = (f: FunctionBuilder, bytes: number): void => {
-  for (let i = 0; i < bytes; i++) f.code.push(scratch.getUint8(i));
+const pushScratch = (bytes: number[], count: number): void => {
+  for (let i = 0; i < count; i++) bytes.push(scratch.getUint8(i));
 };
 
 export const f32 =
@@ -192,7 +208,7 @@ export const f32 =
   (f) => {
     f.code.push(0x43);
     scratch.setFloat32(0, value, true);
-    pushScratch(f, 4);
+    pushScratch(f.code, 4);
   };
 
 export const f64 =
@@ -200,18 +216,19 @@ export const f64 =
   (f) => {
     f.code.push(0x44);
     scratch.setFloat64(0, value, true);
-    pushScratch(f, 8);
+    pushScratch(f.code, 8);
   };
 
 /** A v128 of the bytes that `write` puts into the scratch bytes for each lane. */
 const vector =
   (lanes: number, write: (lane: number) => void): Code =>
   (f) => {
-    f.code.push(0xfd, 12);
+    const bytes: number[] = [];
     for (let lane = 0; lane < lanes; lane++) {
       write(lane);
-      pushScratch(f, 16 / lanes);
+      pushScratch(bytes, 16 / lanes);
     }
+    f.index(0x20, f.literal(bytes));
   };
 
 /** Four lanes of one f32. */
