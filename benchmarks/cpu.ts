@@ -7,104 +7,82 @@
  *
  * A whole run goes to benchmarks/results/cpu-node<version>.json; a part of one only where --out says so.
  */
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { writeFileAtomically } from 'actionclip';
-import { cases } from './cpu/cases.ts';
+import { type Case, cases } from './cpu/cases.ts';
 import { contenders } from './cpu/contender.ts';
-import { describeEnvironment } from './cpu/environment.ts';
+import { describeEnvironment, type Environment } from './cpu/environment.ts';
 import { growthLines, growthOf, shareLine, sharesOf } from './cpu/findings.ts';
-import { type CaseResult, type Entrant, measureCase, type Pace } from './cpu/measure.ts';
+import { type CaseResult, type Entrant, measureCase } from './cpu/measure.ts';
+import { OptionError, type Options, parseOptions, usage } from './cpu/options.ts';
 import { caseLines, comparison, overview } from './cpu/table.ts';
-
-const usage = `Options:
-  --only REGEX         cases whose name matches
-  --contenders REGEX   contenders whose name matches, beside actionclip
-  --threads 1,2        numbers of threads of those that have threads
-  --rounds N           turns of each contender (5)
-  --turn MS            length of a turn; at least one run (400)
-  --quick              2 short turns: whether everything works, not how fast
-  --out FILE           where the JSON goes`;
-
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string', default: '' },
-    contenders: { type: 'string', default: '' },
-    threads: { type: 'string', default: availableParallelism() > 1 ? '1,2' : '1' },
-    rounds: { type: 'string', default: '5' },
-    turn: { type: 'string', default: '400' },
-    quick: { type: 'boolean', default: false },
-    out: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
 
 /** A load above which other processes disturb the measurement. */
 const busy = 0.5;
 
-/** A whole number from 1, or the end of the program with a sentence. */
-function whole(option: string, given: string): number {
-  if (/^[1-9]\d*$/.test(given)) return Number(given);
-  console.error(`--${option} is '${given}', where a whole number from 1 was expected\n${usage}`);
-  process.exit(2);
-}
-
-const pace: Pace = values.quick
-  ? { rounds: 2, turn: 50, warmUp: 200 }
-  : { rounds: whole('rounds', values.rounds), turn: whole('turn', values.turn), warmUp: 1000 };
-const threadCounts = values.threads.split(',').map((given) => whole('threads', given));
-const chosen = cases.filter(({ name }) => new RegExp(values.only).test(name));
-
 /** Contenders without threads take part once, if ever one thread is measured. */
-const entrants = contenders
-  .filter((contender, i) => i === 0 || new RegExp(values.contenders).test(contender.name))
-  .flatMap((contender): Entrant[] =>
-    threadCounts.filter((threads) => contender.threaded || threads === 1).map((threads) => ({ contender, threads })),
-  );
+const entrantsOf = ({ contenders: names, threads: counts }: Options): Entrant[] =>
+  contenders
+    .filter(({ name }, i) => i === 0 || names.test(name))
+    .flatMap((contender) =>
+      counts.filter((threads) => contender.threaded || threads === 1).map((threads) => ({ contender, threads })),
+    );
 
-async function measureAll(): Promise<CaseResult[]> {
+async function measureAll(chosen: readonly Case[], options: Options): Promise<CaseResult[]> {
+  const entrants = entrantsOf(options);
+  const own = entrants.filter(({ contender }) => contender === contenders[0]);
   const results: CaseResult[] = [];
   for (const entry of chosen) {
-    // Peers have no part in what only this project's model does.
-    const alone = entry.work.kind === 'video';
-    const result = await measureCase(
-      entry,
-      entrants.filter(({ contender }) => !alone || contender === contenders[0]),
-      pace,
-    );
+    // Peers have no part in how this project's model grows.
+    const result = await measureCase(entry, entry.work.kind === 'video' ? own : entrants, options.pace);
     for (const line of caseLines(result)) console.log(line);
     results.push(result);
   }
   return results;
 }
 
-if (values.help) console.log(usage);
-else {
+/** Where the record goes: where it was asked to, else a whole run to the folder of results. */
+function destination({ out, quick, contenders: names }: Options, count: number): string | undefined {
+  if (out !== undefined) return out;
+  if (quick || count < cases.length || names.source !== /(?:)/.source) return undefined;
+  const folder = fileURLToPath(new URL('results', import.meta.url));
+  return join(folder, `cpu-node${process.versions.node.split('.')[0]}.json`);
+}
+
+const heading = ({ processor, processors, node, v8, commit, load }: Environment): string =>
+  `${processor}, ${processors} processors; Node ${node}, V8 ${v8}; commit ${commit.slice(0, 10)}\n` +
+  `Load of the last minute: ${load.toFixed(2)}${load > busy ? '; a quiet machine gives better numbers' : ''}\n`;
+
+async function run(options: Options): Promise<void> {
+  const chosen = cases.filter(({ name }) => options.only.test(name));
+  if (chosen.length === 0)
+    throw new OptionError(`--only matches none of the cases: ${cases.map(({ name }) => name).join('; ')}`);
   const environment = await describeEnvironment();
-  const { processor, processors, node, v8, commit, load } = environment;
-  console.log(`${processor}, ${processors} processors; Node ${node}, V8 ${v8}; commit ${commit.slice(0, 10)}`);
-  console.log(
-    `Load of the last minute: ${load.toFixed(2)}${load > busy ? '; a quiet machine gives better numbers' : ''}\n`,
-  );
-  const results = await measureAll();
+  console.log(heading(environment));
+  const results = await measureAll(chosen, options);
   const [growth, shares] = [growthOf(results), sharesOf(results)];
   for (const lines of [overview(results), comparison(results), ...growth.map(growthLines), shares.map(shareLine)])
     if (lines.length > 0) console.log(`\n${lines.join('\n')}`);
-  const isWhole = !values.quick && chosen.length === cases.length && values.contenders === '';
-  const folder = fileURLToPath(new URL('results', import.meta.url));
-  const out = values.out ?? (isWhole ? join(folder, `cpu-node${node.slice(1).split('.')[0]}.json`) : undefined);
+  const out = destination(options, chosen.length);
   if (out !== undefined) {
-    const record = {
-      environment,
-      options: { only: values.only, contenders: values.contenders, threads: threadCounts, ...pace },
-      results,
-      growth,
-      shares,
-    };
-    await writeFileAtomically(out, `${JSON.stringify(record, null, 2)}\n`);
+    const { only, contenders: names, threads, pace } = options;
+    const given = { only: only.source, contenders: names.source, threads, ...pace };
+    await writeFileAtomically(
+      out,
+      `${JSON.stringify({ environment, options: given, results, growth, shares }, null, 2)}\n`,
+    );
     console.log(`\nWritten to ${out}`);
   }
   if (results.some(({ outcomes }) => outcomes.some((outcome) => 'failed' in outcome))) process.exitCode = 1;
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) console.log(usage);
+  else await run(options);
+} catch (error) {
+  if (!(error instanceof OptionError)) throw error;
+  console.error(`${error.message}; ${error.hint}`);
+  process.exitCode = 2;
 }
