@@ -7,6 +7,7 @@ import { type Plan, plan } from '../compile/plan.ts';
 import { type Resolution, resolution } from '../compile/resolution.ts';
 import { mergeRows } from '../compile/rows.ts';
 import { share } from '../compile/share.ts';
+import { mergeSiblings } from '../compile/siblings.ts';
 import { type DType, dtypes } from '../dtype.ts';
 import { DTypeError } from '../errors.ts';
 import { type Node, topological } from '../graph.ts';
@@ -82,9 +83,11 @@ export async function prepare(
       .filter(([result]) => shared.has(resolve(result)))
       .map(([result, old]) => [target(result), old] as const),
   );
-  const loops = lower(fusion, seen);
   const kept = new Set(computed.map(target));
-  const lowered = templates.has('rows') ? mergeRows(loops, kept, new Set(replaced.keys()), buffersPerKernel) : loops;
+  const updates = new Set(replaced.keys());
+  const loops = lower(fusion, seen);
+  const rows = templates.has('rows') ? mergeRows(loops, kept, updates, buffersPerKernel) : loops;
+  const lowered = mergeSiblings(rows, kept, updates, buffersPerKernel);
   const read = new Set(lowered.nodes);
   const used = leaves.filter((leaf) => read.has(leaf));
   const planned: Plan = plan(lowered, used, computed.map(target), replaced);
