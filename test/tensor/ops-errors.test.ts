@@ -127,6 +127,11 @@ const cases: readonly (readonly [string, () => unknown, string])[] = [
     () => engine.scaledDotProductAttention(of(2, 3), of(4, 3), of(4, 3), { mask: of(4, 2) }),
     'do not broadcast',
   ],
+  [
+    'packedAttention',
+    () => engine.packedAttention(of(2, 5, 2, 4, 8)),
+    'packedAttention: [2, 5, 2, 4, 8]: axis -3 must hold queries, keys and values',
+  ],
   ['bmm', () => engine.bmm(of(2, 3, 4), of(3, 4, 5)), 'bmm: [2, 3, 4] x [3, 4, 5]: batches 2 and 3 differ (axis 0)'],
   ['outer', () => engine.outer(of(2, 2), of(2)), 'outer: [2, 2] has rank 2, not 1'],
   [

@@ -32,6 +32,7 @@ const composites: Readonly<Record<string, Composite>> = {
     ],
     f: (q, k, v) => engine.scaledDotProductAttention(q, k, v),
   },
+  packedAttention: { shapes: [[2, 6, 3, 2, 4]], f: (x) => engine.packedAttention(x, { causal: true }) },
   convolution: {
     shapes: [
       [2, 3, 6],

@@ -216,6 +216,13 @@ const cases: Readonly<Record<string, Case>> = {
     ],
     f: (q, k, v, mask) => engine.scaledDotProductAttention(q, k, v, { mask, causal: true }),
   },
+  packedAttention: {
+    shapes: [
+      [2, 3, 3, 2, 2],
+      [2, 1, 3],
+    ],
+    f: (x, mask) => engine.packedAttention(x, { mask }),
+  },
   leakyRelu: { shapes: [[6]], distinct: true, f: (x) => engine.leakyRelu(x, 0.2) },
   elu: { shapes: [[6]], distinct: true, f: (x) => engine.elu(x, 1.3) },
   mish: { shapes: [[6]], distinct: true, f: (x) => engine.mish(x) },

@@ -2,6 +2,7 @@
 import {
   constantParameter,
   dropout,
+  full,
   type Generator,
   Linear,
   Module,
@@ -21,7 +22,10 @@ export interface AttentionOptions {
   readonly generator?: Generator;
 }
 
-/** Attention of a sequence to itself; a mask [length, length] is added to the scores. */
+/** What is added to the scores, [length, length]; 'causal': every position sees itself and those before it. */
+export type AttentionMask = Tensor | 'causal';
+
+/** Attention of a sequence to itself. */
 export class MultiheadAttention extends Module {
   /** Rows in the order queries, keys, values: [3 · width, width]. */
   in_proj_weight: Tensor;
@@ -48,23 +52,31 @@ export class MultiheadAttention extends Module {
   }
 
   /** [batch, length, width] to the same. */
-  forward(x: Tensor, mask?: Tensor): Tensor {
+  forward(x: Tensor, mask?: AttentionMask): Tensor {
     const [batch, length, width] = x.shape as readonly [number, number, number];
     const size = width / this.heads;
     const packed: Tensor = x.matmul(this.in_proj_weight.transpose()).add(this.in_proj_bias);
     const parts: Tensor = packed.reshape([batch, length, 3, this.heads, size]);
     const mixed: Tensor =
-      this.training && this.dropout > 0 ? this.attendWithDropout(parts, mask) : packedAttention(parts, { mask }); // [batch, length, heads, size]
+      this.training && this.dropout > 0
+        ? this.attendWithDropout(parts, mask)
+        : packedAttention(parts, mask === 'causal' ? { causal: true } : { mask }); // [batch, length, heads, size]
     return this.out_proj.forward(mixed.reshape([batch, length, width]));
   }
 
   /** As `packedAttention`, with some of the attention weights zeroed. */
-  private attendWithDropout(packed: Tensor, mask?: Tensor): Tensor {
+  private attendWithDropout(packed: Tensor, mask?: AttentionMask): Tensor {
     const parts: Tensor = packed.permute(2, 0, 3, 1, 4); // [3, batch, heads, length, size]
     const [q, k, v] = [parts.select(0, 0), parts.select(0, 1), parts.select(0, 2)];
     let scores: Tensor = q.matmul(k.transpose()).mul((packed.shape[4] as number) ** -0.5); // [batch, heads, length, length]
-    if (mask) scores = scores.add(mask);
+    if (mask) scores = scores.add(mask === 'causal' ? causalMask(packed.shape[1] as number) : mask);
     const weights = dropout(scores.softmax(-1), this.dropout, this.generator);
     return weights.matmul(v).permute(0, 2, 1, 3);
   }
+}
+
+/** 0 on and below the diagonal, -∞ above: [length, length]. */
+function causalMask(length: number): Tensor {
+  // A finite stand-in for -∞: e^(-1e9) is 0 as well, and no difference of infinities can arise.
+  return full([length, length], -1e9).triu(1);
 }

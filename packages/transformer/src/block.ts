@@ -9,7 +9,7 @@ import {
   normalParameter,
   type Tensor,
 } from '@actionclip/tensor';
-import { MultiheadAttention } from './attention.ts';
+import { type AttentionMask, MultiheadAttention } from './attention.ts';
 
 /** Standard deviations of a block's weights; PyTorch's own initial values where absent. */
 export interface BlockDeviations {
@@ -84,7 +84,7 @@ export class ResidualAttentionBlock extends Module {
   }
 
   /** [batch, length, width] to the same. */
-  forward(x: Tensor, mask?: Tensor): Tensor {
+  forward(x: Tensor, mask?: AttentionMask): Tensor {
     const attended = x.add(this.skip(this.attn.forward(this.ln_1.forward(x), mask)));
     return attended.add(this.skip(this.mlp.forward(this.ln_2.forward(attended))));
   }
@@ -109,7 +109,7 @@ export class Transformer extends Module {
   }
 
   /** [batch, length, width] to the same. `before` is applied to the input of every block. */
-  forward(x: Tensor, mask?: Tensor, before: (x: Tensor) => Tensor = (same) => same): Tensor {
+  forward(x: Tensor, mask?: AttentionMask, before: (x: Tensor) => Tensor = (same) => same): Tensor {
     return this.resblocks.reduce((h, block) => block.forward(before(h), mask), x);
   }
 }

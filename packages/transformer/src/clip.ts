@@ -4,7 +4,6 @@ import {
   defaultGenerator,
   dropout,
   Embedding,
-  full,
   type Generator,
   LayerNorm,
   Module,
@@ -79,7 +78,7 @@ export class CLIP extends Module {
     }
     let x: Tensor = this.token_embedding.forward(tokens).add(this.positional_embedding.narrow(0, 0, length)); // [n, length, width]
     if (this.training && this.embeddingDropout > 0) x = dropout(x, this.embeddingDropout, this.generator);
-    x = this.ln_final.forward(this.transformer.forward(x, causalMask(length)));
+    x = this.ln_final.forward(this.transformer.forward(x, 'causal'));
     const end = tokens.argmax(1).reshape([n, 1, 1]).expand(n, 1, this.sizes.text.width);
     const read: Tensor = x.gather(1, end).reshape([n, this.sizes.text.width]);
     return read.matmul(this.text_projection);
@@ -111,10 +110,4 @@ export function trimTokens(tokens: Int32Array, context: number): { tokens: Int32
   const trimmed = new Int32Array(count * length);
   for (let i = 0; i < count; i++) trimmed.set(tokens.subarray(i * context, i * context + length), i * length);
   return { tokens: trimmed, length };
-}
-
-/** 0 on and below the diagonal, -∞ above: [length, length]. */
-function causalMask(length: number): Tensor {
-  // A finite stand-in for -∞: e^(-1e9) is 0 as well, and no difference of infinities can arise.
-  return full([length, length], -1e9).triu(1);
 }

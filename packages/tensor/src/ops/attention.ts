@@ -133,26 +133,23 @@ function defineBackward([gradient, ...inputs]: readonly Node[], attributes: Atte
 // ---- The composites -------------------------------------------------------------------------------------------------
 
 /**
- * Most numbers of keys, and of elements in the keys and values of one head, for which a kernel finds room to keep them
- * beside the scores in a thread's private memory.
+ * Most elements in the keys and values of one head, with the columns that fill their registers up: beyond, they leave
+ * the caches, and every thread keeps several copies.
  */
-const mostKeys = 4096;
-const mostElements = 2 ** 17;
+const mostElements = 2 ** 20;
+/** A kernel takes several queries at a time; with fewer than this most of its work would be for nobody. */
+const fewestQueries = { forward: 6, backward: 2 } as const;
 
-/** Whether attention over these operands is small enough to be computed without storing its scores. */
-function fits(inputs: readonly Node[], { packed }: AttentionAttributes): boolean {
-  const floats = packed ? inputs.slice(0, 1) : inputs.slice(0, 3);
-  const mask = inputs[floats.length];
-  if (
-    floats.some(({ dtype }) => dtype !== 'f32') ||
-    !(mask === undefined || mask.dtype === 'f32' || mask.dtype === 'bool')
-  )
-    return false;
-  if (floats.some(({ shape }) => sizeOf(shape) === 0)) return false;
-  const keys = packed ? last(inputs[0] as Node, 4) : last(inputs[1] as Node, 2);
-  const widths = packed ? 2 * last(inputs[0] as Node, 1) : last(inputs[0] as Node, 1) + last(inputs[2] as Node, 1);
-  // A few more columns are kept than there are, to fill registers.
-  return keys <= mostKeys && keys * (widths + 32) <= mostElements;
+/** Whether a kernel that never stores the scores is the faster way. */
+function fits(inputs: readonly Node[], { packed, backward }: AttentionAttributes): boolean {
+  const factors = inputs.slice(0, packed ? 1 : 3);
+  const mask = inputs[factors.length];
+  if (factors.some(({ dtype, shape }) => dtype !== 'f32' || sizeOf(shape) === 0)) return false;
+  if (mask !== undefined && mask.dtype !== 'f32' && mask.dtype !== 'bool') return false;
+  const [q, k, v] = (packed ? [factors[0], factors[0], factors[0]] : factors) as [Node, Node, Node];
+  const length = packed ? 4 : 2;
+  if (last(q, length) < fewestQueries[backward ? 'backward' : 'forward'] || last(k, length) < 2) return false;
+  return last(k, length) * (last(k, 1) + last(v, 1) + 32) <= mostElements;
 }
 
 const attentionBackward = composite<AttentionAttributes>({

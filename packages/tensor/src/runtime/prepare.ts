@@ -78,17 +78,18 @@ export async function prepare(
   const target = (output: Node): Node => shared.get(resolve(output)) as Node;
   const fusion = fuse(computed.map(target), backend.limits, seen);
   const { buffersPerKernel, templates } = backend.limits;
+  const loops = lower(fusion, seen);
+  const read = new Set(loops.nodes);
   const replaced = new Map(
     [...donations]
-      .filter(([result]) => shared.has(resolve(result)))
+      // What no kernel reads has no place in the program that could be written over.
+      .filter(([result, old]) => shared.has(resolve(result)) && read.has(old))
       .map(([result, old]) => [target(result), old] as const),
   );
   const kept = new Set(computed.map(target));
   const updates = new Set(replaced.keys());
-  const loops = lower(fusion, seen);
   const rows = templates.has('rows') ? mergeRows(loops, kept, updates, buffersPerKernel) : loops;
   const lowered = mergeSiblings(rows, kept, updates, buffersPerKernel);
-  const read = new Set(lowered.nodes);
   const used = leaves.filter((leaf) => read.has(leaf));
   const planned: Plan = plan(lowered, used, computed.map(target), replaced);
   const leafNumber = new Map(leaves.map((leaf, i) => [leaf, i] as const));
