@@ -81,6 +81,7 @@ export class ExpressionEmitter {
   /** Bits of the axis whose four consecutive values are the lanes, 0 for none; and of the accumulator when it has lanes. */
   #varying = 0;
   #vectorAxis = -1;
+  #laneOffset = 0;
   #axes = new Map<number, Local>();
   /** Results of reductions by stage. */
   #accumulators = new Map<number, Local>();
@@ -94,13 +95,20 @@ export class ExpressionEmitter {
 
   /** What is computed or bound in `body` is forgotten after it. */
   scope<T>(body: () => T): T {
-    const saved = [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#accumulators] as const;
+    const saved = [
+      this.#memo,
+      this.#axes,
+      this.#varying,
+      this.#vectorAxis,
+      this.#laneOffset,
+      this.#accumulators,
+    ] as const;
     const { scalars, vectors, addresses } = this.#memo;
     this.#memo = { scalars: new Map(scalars), vectors: new Map(vectors), addresses: new Map(addresses) };
     this.#axes = new Map(this.#axes);
     this.#accumulators = new Map(this.#accumulators);
     const result = body();
-    [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#accumulators] = saved;
+    [this.#memo, this.#axes, this.#varying, this.#vectorAxis, this.#laneOffset, this.#accumulators] = saved;
     return result;
   }
 
@@ -109,10 +117,11 @@ export class ExpressionEmitter {
     this.#axes.set(axis, local);
   }
 
-  /** `axis` has, in its four lanes, the values from that of `local` on. */
-  bindLanes(axis: number, local: Local): void {
+  /** `axis` has, in its four lanes, the values from that of `local` plus `offset` on. */
+  bindLanes(axis: number, local: Local, offset = 0): void {
     this.bind(axis, local);
     this.#vectorAxis = axis;
+    this.#laneOffset = offset;
     this.#varying |= 1 << axis;
   }
 
@@ -256,7 +265,10 @@ export class ExpressionEmitter {
       if (e.type === 'f32') return op('f32x4.splat', this.scalar(e));
       return op('i32x4.splat', e.type === 'bool' ? op('i32.sub', i32(0), this.scalar(e)) : this.scalar(e));
     }
-    if (e.op === 'axis') return op('i32x4.add', op('i32x4.splat', this.scalar(e)), i32x4(0, 1, 2, 3));
+    if (e.op === 'axis') {
+      const lanes = [0, 1, 2, 3].map((lane) => this.#laneOffset + lane);
+      return op('i32x4.add', op('i32x4.splat', this.scalar(e)), i32x4(...lanes));
+    }
     if (e.op === 'load') return this.#vectorLoad(e);
     if (e.op === 'select') return op('v128.bitselect', this.vector(y), this.vector(z), this.vector(x));
     const [a, b] = [this.vector(x), y ? this.vector(y) : nothing];
@@ -288,9 +300,10 @@ export class ExpressionEmitter {
   /** Four neighbouring elements, each widened to its lane. */
   #contiguous(e: Expr, dtype: DType): Code {
     const address = this.#address(e);
-    if (dtype === 'f16') return load('v128.load16x4_u', address);
-    if (dtype !== 'u8') return load('v128.load', address);
-    return op('i32x4.extend_low_i16x8_u', op('i16x8.extend_low_i8x16_u', load('v128.load32_zero', address)));
+    const offset = this.#laneOffset * dtypes[dtype].bytes;
+    if (dtype === 'f16') return load('v128.load16x4_u', address, offset);
+    if (dtype !== 'u8') return load('v128.load', address, offset);
+    return op('i32x4.extend_low_i16x8_u', op('i16x8.extend_low_i8x16_u', load('v128.load32_zero', address, offset)));
   }
 
   /** Four elements `stride` apart, or at the four indices where there is no stride. */
@@ -305,8 +318,12 @@ export class ExpressionEmitter {
         lane = (i) => ({ address: op('i32.add', get(address), extract('i32x4', get(indices), i)), offset: 0 });
       } else {
         // Offsets are unsigned: a falling stride counts from its last lane.
-        const first = f.let('i32', step < 0 ? op('i32.add', this.#address(e), i32(3 * step)) : this.#address(e));
-        lane = (i) => ({ address: get(first), offset: step < 0 ? (i - 3) * step : i * step });
+        const last = this.#laneOffset + 3;
+        const first = f.let('i32', step < 0 ? op('i32.add', this.#address(e), i32(last * step)) : this.#address(e));
+        lane = (i) => ({
+          address: get(first),
+          offset: step < 0 ? (i - 3) * step : (this.#laneOffset + i) * step,
+        });
       }
       const at = [0, 1, 2, 3].map(lane) as [ReturnType<typeof lane>, ...ReturnType<typeof lane>[]];
       if (bytes === 4) {
@@ -338,19 +355,19 @@ export class ExpressionEmitter {
     } else f.store('i32.store', address, value);
   }
 
-  /** Stores the four lanes of `value` one after the other. */
-  storeVector(dtype: DType, address: Code, value: Code): void {
+  /** Stores the four lanes of `value` one after the other, `offset` bytes after the address. */
+  storeVector(dtype: DType, address: Code, value: Code, offset = 0): void {
     const f = this.f;
     const narrow = (lanes: Code, bytes: readonly number[], name: string): void => {
       const packed = f.let('v128', lanes);
       address(f);
       shuffleBytes(get(packed), get(packed), [...bytes, ...bytes, ...bytes, ...bytes].slice(0, 16))(f);
-      f.access(name, 0, 0);
+      f.access(name, offset, 0);
     };
     if (dtype === 'f16') {
       narrow(this.#library.inline('floatToHalf', value), [0, 1, 4, 5, 8, 9, 12, 13], 'v128.store64_lane');
     } else if (dtype === 'u8') narrow(value, [0, 4, 8, 12], 'v128.store32_lane');
-    else f.store('v128.store', address, dtype === 'bool' ? op('v128.and', value, i32x4(1)) : value);
+    else f.store('v128.store', address, dtype === 'bool' ? op('v128.and', value, i32x4(1)) : value, offset);
   }
 }
 

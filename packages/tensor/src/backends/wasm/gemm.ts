@@ -358,7 +358,6 @@ class TileWriter {
     const values = kernel.outputs.map((output) => output.value);
     const x = f.local('i32');
     const row = f.let('i32', get(this.row));
-    const limit = f.let('i32', op('i32.sub', get(columnEnd), i32(3)));
     const tileRow = f.let('i32', op('i32.sub', get(parameter.scratch), op('i32.mul', get(this.column), i32(4))));
     emitter.hoist(values);
     f.count(row, get(rowEnd), 1, () =>
@@ -370,18 +369,29 @@ class TileWriter {
           const { bytes } = dtypes[(kernel.outputs[o] as LoopKernel['outputs'][number]).dtype];
           return f.let('i32', op('i32.add', get(address), op('i32.mul', linear, i32(bytes))));
         });
-        const element = (lanes: boolean): void =>
-          emitter.scope(() => {
-            const address = op('i32.add', get(tileRow), op('i32.mul', get(x), i32(4)));
-            const sum = lanes ? f.let('v128', load('v128.load', address)) : f.let('f32', load('f32.load', address));
-            if (lanes) emitter.bindLanes(columnAxis, x);
-            else emitter.bind(columnAxis, x);
-            emitter.bindAccumulator(sum, lanes);
-            storeOutputs(emitter, kernel.outputs, starts, x, lanes);
-          });
+        const at = op('i32.add', get(tileRow), op('i32.mul', get(x), i32(4)));
+        const sweep = (vectors: number): void => {
+          const limit = f.let('i32', op('i32.sub', get(columnEnd), i32(4 * vectors - 1)));
+          f.count(x, get(limit), 4 * vectors, () =>
+            emitter.scope(() => {
+              const binds = Array.from({ length: vectors }, (_, i) => () => {
+                emitter.bindLanes(columnAxis, x, 4 * i);
+                emitter.bindAccumulator(f.let('v128', load('v128.load', at, 16 * i)), true);
+              });
+              storeOutputs(emitter, kernel.outputs, starts, x, binds);
+            }),
+          );
+        };
         f.set(x, get(this.column));
-        f.count(x, get(limit), 4, () => element(true));
-        f.count(x, get(columnEnd), 1, () => element(false));
+        if (n >= 8) sweep(2);
+        sweep(1);
+        f.count(x, get(columnEnd), 1, () =>
+          emitter.scope(() => {
+            emitter.bind(columnAxis, x);
+            emitter.bindAccumulator(f.let('f32', load('f32.load', at)), false);
+            storeOutputs(emitter, kernel.outputs, starts, x, undefined);
+          }),
+        );
         f.set(tileRow, op('i32.add', get(tileRow), i32(columns * 4)));
       }),
     );

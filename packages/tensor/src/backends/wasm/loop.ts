@@ -2,7 +2,7 @@
  * Loop kernels as WebAssembly functions. Without a reduction, and where elements lie side by side along the output's
  * last axis, four of its elements are computed at once; otherwise four steps of the reduction's last axis are.
  */
-import { dtypes } from '../../dtype.ts';
+import { type DType, dtypes } from '../../dtype.ts';
 import { type Expr, walk } from '../../expr/expr.ts';
 import { type Code, type FunctionBuilder, get, i32, type Local, load, op } from './assembler.ts';
 import { type LoopNest, product } from './axes.ts';
@@ -120,26 +120,40 @@ function prefersReductionAxis({ shape, reduce }: LoopNest): boolean {
 }
 
 /**
- * Stores the outputs' values at position `x` of the rows that begin at the addresses `starts`. Every value is computed
- * before any is stored: an output may be an input too.
+ * Stores the outputs' values at position `x` of the rows that begin at the addresses `starts`: of one element, or of
+ * one vector for each of `vectors`, which binds its lanes. Every value is computed before any is stored: an output may
+ * be an input too. Neighbouring vectors are stored side by side, so that an engine may join them.
  */
 export function storeOutputs(
   emitter: ExpressionEmitter,
   outputs: LoopNest['outputs'],
   starts: readonly Local[],
   x: Local,
-  lanes: boolean,
+  vectors: readonly (() => void)[] | undefined,
 ): void {
   const { f } = emitter;
-  const values = outputs.map(({ value }) => {
-    if (lanes) return f.let('v128', emitter.vector(value));
-    return f.let(value.type === 'f32' ? 'f32' : 'i32', emitter.scalar(value));
-  });
-  for (const [i, { dtype }] of outputs.entries()) {
+  const address = (i: number, dtype: DType): Local => {
     const offset = op('i32.mul', get(x), i32(dtypes[dtype].bytes));
-    const address = f.let('i32', op('i32.add', get(starts[i] as Local), offset));
-    if (lanes) emitter.storeVector(dtype, get(address), get(values[i] as Local));
-    else emitter.storeScalar(dtype, get(address), get(values[i] as Local));
+    return f.let('i32', op('i32.add', get(starts[i] as Local), offset));
+  };
+  if (vectors === undefined) {
+    const values = outputs.map(({ value }) => f.let(value.type === 'f32' ? 'f32' : 'i32', emitter.scalar(value)));
+    for (const [i, { dtype }] of outputs.entries()) {
+      emitter.storeScalar(dtype, get(address(i, dtype)), get(values[i] as Local));
+    }
+    return;
+  }
+  const values = vectors.map((bind) =>
+    emitter.scope(() => {
+      bind();
+      return outputs.map(({ value }) => f.let('v128', emitter.vector(value)));
+    }),
+  );
+  for (const [i, { dtype }] of outputs.entries()) {
+    const to = address(i, dtype);
+    for (const [v, results] of values.entries()) {
+      emitter.storeVector(dtype, get(to), get(results[i] as Local), v * 4 * dtypes[dtype].bytes);
+    }
   }
 }
 
@@ -188,7 +202,7 @@ class LoopWriter {
           const { bytes } = dtypes[(nest.outputs[i] as LoopNest['outputs'][number]).dtype];
           return f.let('i32', op('i32.add', get(address), op('i32.mul', get(row), i32(inner * bytes))));
         });
-        if (nest.reduce && inner >= 16) this.sweep(x, end, starts, 4);
+        if (inner >= 16) this.sweep(x, end, starts, nest.reduce ? 4 : 2);
         if (inner >= 4) this.sweep(x, end, starts, 1);
         this.sweep(x, end, starts, 0);
       }),
@@ -205,8 +219,18 @@ class LoopWriter {
     const step = vectors === 0 ? 1 : 4 * vectors;
     const limit = f.let('i32', op('i32.sub', get(end), i32(step - 1)));
     const axis = nest.shape.length - 1;
+    const lanes = vectors > 0;
+    if (!nest.reduce) {
+      const binds = Array.from({ length: vectors }, (_, i) => () => emitter.bindLanes(axis, x, 4 * i));
+      f.count(x, get(limit), step, () =>
+        emitter.scope(() => {
+          if (axis >= 0) emitter.bind(axis, x);
+          storeOutputs(emitter, nest.outputs, starts, x, lanes ? binds : undefined);
+        }),
+      );
+      return;
+    }
     f.count(x, get(limit), step, () => {
-      const lanes = vectors > 0;
       const positions = Array.from({ length: Math.max(1, vectors) }, (_, i) =>
         i === 0 ? x : f.let('i32', op('i32.add', get(x), i32(4 * i))),
       );
@@ -218,22 +242,14 @@ class LoopWriter {
           }
           body();
         });
-      if (!nest.reduce) {
-        for (const position of positions) at(position, () => this.store(position, starts, lanes));
-        return;
-      }
       const accumulators = this.reduceColumns(positions, lanes, at);
       for (const [i, position] of positions.entries()) {
         at(position, () => {
           emitter.bindAccumulator((accumulators[i] as Accumulator).finish(), lanes);
-          this.store(position, starts, lanes);
+          storeOutputs(emitter, nest.outputs, starts, position, lanes ? [() => {}] : undefined);
         });
       }
     });
-  }
-
-  private store(x: Local, starts: readonly Local[], lanes: boolean): void {
-    storeOutputs(this.emitter, this.nest.outputs, starts, x, lanes);
   }
 
   // ---- Reductions ---------------------------------------------------------------------------------------------------
@@ -340,7 +356,7 @@ class LoopWriter {
         );
         for (const vector of vectors) rest.absorb(vector);
         emitter.bindAccumulator(rest.finish(), false);
-        this.store(parameter.start, this.outputs, false);
+        storeOutputs(emitter, nest.outputs, this.outputs, parameter.start, undefined);
       }),
     );
   }
