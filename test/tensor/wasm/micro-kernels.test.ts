@@ -1,6 +1,6 @@
 /** Every micro-kernel against sums in 64 bits, and against the others bit by bit: the choice must not change a result. */
 import { describe, expect, it } from 'vitest';
-import { call, get, ModuleBuilder } from '../../../packages/tensor/src/backends/wasm/assembler.ts';
+import { call, get } from '../../../packages/tensor/src/backends/wasm/assembler.ts';
 import { enableEngineFlags } from '../../../packages/tensor/src/backends/wasm/engine.ts';
 import { Library } from '../../../packages/tensor/src/backends/wasm/library.ts';
 import {
@@ -9,6 +9,7 @@ import {
   microKernels,
   nameOf,
 } from '../../../packages/tensor/src/backends/wasm/micro-kernel.ts';
+import { ModuleBuilder } from '../../../packages/tensor/src/backends/wasm/module.ts';
 
 const steps = 67;
 const noise = (i: number): number => Math.fround(Math.sin(i * 12.9898) * 3);

@@ -1,8 +1,9 @@
 /** Chooses the micro-kernel of this engine by timing the candidates for a few milliseconds, once per process. */
-import { call, get, i32, ModuleBuilder } from './assembler.ts';
+import { call, get, i32 } from './assembler.ts';
 import { hasRelaxedSimd, joinsVectors, nodeMajor } from './engine.ts';
 import { Library } from './library.ts';
 import { candidates, defineMicroKernel, type MicroKernel, microKernels, nameOf } from './micro-kernel.ts';
+import { ModuleBuilder } from './module.ts';
 
 /** Steps of one product: its panels lie in the first-level cache. */
 const steps = 128;

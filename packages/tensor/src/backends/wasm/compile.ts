@@ -4,13 +4,13 @@
  */
 import type { Kernel, Program } from '../../compile/kernel.ts';
 import { print } from '../../expr/expr.ts';
-import { ModuleBuilder } from './assembler.ts';
 import { defineAttention } from './attention.ts';
 import { loopNest } from './axes.ts';
 import { defineContraction, isContraction, type Panels } from './gemm.ts';
 import { Library } from './library.ts';
 import { defineLoop, type Phase } from './loop.ts';
 import { defineMicroKernel, nameOf } from './micro-kernel.ts';
+import { ModuleBuilder } from './module.ts';
 import { defineRows } from './rows.ts';
 import { defineScatter } from './scatter.ts';
 import type { Target } from './target.ts';

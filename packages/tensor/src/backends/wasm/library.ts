@@ -1,7 +1,8 @@
 /** The internal functions of one module, each added when the first kernel asks for it. */
 import { scalarFunctions } from './arithmetic.ts';
-import { type Code, type FunctionBuilder, type Local, type ModuleBuilder, op, type ValueType } from './assembler.ts';
+import { type Code, type FunctionBuilder, type Local, op, type ValueType } from './assembler.ts';
 import { vectorFunctions } from './functions.ts';
+import type { ModuleBuilder } from './module.ts';
 
 export interface LibraryFunction {
   readonly parameters: readonly ValueType[];

@@ -3,19 +3,9 @@
  * work by an atomic counter, and sleeps until the last chunk of a phase is done. It is WebAssembly itself, so that the
  * main thread and the workers run the same code.
  */
-import {
-  type Code,
-  callIndirect,
-  type FunctionBuilder,
-  get,
-  i32,
-  i64,
-  type Local,
-  load,
-  ModuleBuilder,
-  op,
-} from './assembler.ts';
+import { type Code, callIndirect, type FunctionBuilder, get, i32, i64, type Local, load, op } from './assembler.ts';
 import { kernelParameters } from './loop.ts';
+import { ModuleBuilder } from './module.ts';
 
 /** Layout of a run in memory, in bytes: a header, the phases, the steps. */
 export const layout = {
