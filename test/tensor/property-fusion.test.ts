@@ -1,5 +1,15 @@
 /** What is fused into one kernel equals what is computed step by step, on every device and under every limit. */
-import { concat, Device, setDefaultDevice, stack, type Tensor, tensor, where } from '@actionclip/tensor';
+import {
+  compile,
+  concat,
+  Device,
+  gradients,
+  setDefaultDevice,
+  stack,
+  type Tensor,
+  tensor,
+  where,
+} from '@actionclip/tensor';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../packages/tensor/src/backends/backend.ts';
@@ -123,6 +133,26 @@ describe.each(testDevices)('many operands on $name', (device) => {
     const joined = concat(pieces).reshape([23, 2]);
     await expectNear(joined.sum(1), { shape: [23], data: pieces.map((_, i) => 2 * i + 0.5) }, device.tolerance);
     await expectNear(stack(pieces, 1).select(0, 1), { shape: [23], data: pieces.map((_, i) => i + 0.5) }, 0);
+    await opened.close();
+  });
+});
+
+describe.each(testDevices)('transposed products on $name', (device) => {
+  it('are computed as they are read, unless something else reads them too', async () => {
+    const opened = await use(device);
+    const [x, w] = [tensor([1, 2, 3, 4, 5, 6]).reshape([3, 2]), tensor([1, -1, 2, 0.5]).reshape([2, 2])];
+    const gradient = compile((a: Tensor, b: Tensor) => gradients(a.matmul(b.transpose()).mul(a).sum(), [b]));
+    const [found] = await gradient(x, w);
+    await expectNear(found as Tensor, { shape: [2, 2], data: [35, 44, 44, 56] }, device.tolerance);
+    expect(gradient.stats().dispatches).toBe(1);
+    const both = compile((a: Tensor, b: Tensor) => [
+      a.matmul(b),
+      a.matmul(b).transpose().tanh(),
+      a.matmul(b).transpose(),
+    ]);
+    const [product, , turned] = await both(x, w);
+    await expectNear(product as Tensor, { shape: [3, 2], data: [5, 0, 11, -1, 17, -2] }, device.tolerance);
+    await expectNear(turned as Tensor, { shape: [2, 3], data: [5, 11, 17, 0, -1, -2] }, device.tolerance);
     await opened.close();
   });
 });

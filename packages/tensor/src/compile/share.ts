@@ -1,5 +1,10 @@
-/** Common subexpressions: nodes that compute the same from the same become one node. */
+/**
+ * Common subexpressions: nodes that compute the same from the same become one node. On the way, matrix products that
+ * are only seen transposed are turned around, so that no kernel has to move their elements.
+ */
 import { Node, type Op, topological } from '../graph.ts';
+import { contract, contractOp, transpose } from '../ops/contract.ts';
+import { exchangesMatrix } from '../ops/view.ts';
 import { attributeText } from './attributes.ts';
 import type { Resolution } from './resolution.ts';
 
@@ -18,7 +23,12 @@ export function share(outputs: readonly Node[], { resolve, operandsOf }: Resolut
   };
   const targets = new Set(outputs.map(resolve));
   const claimed = new Set(targets);
-  for (const node of topological([...targets], operandsOf)) {
+  const order = topological([...targets], operandsOf);
+  const consumers = new Map<Node, number>();
+  for (const node of order) {
+    for (const operand of operandsOf(node)) consumers.set(operand, (consumers.get(operand) ?? 0) + 1);
+  }
+  for (const node of order) {
     if (node.storage !== undefined) {
       canonical.set(node, node);
       continue;
@@ -31,6 +41,14 @@ export function share(outputs: readonly Node[], { resolve, operandsOf }: Resolut
       continue;
     }
     const inputs = operands.map((operand) => canonical.get(operand) as Node);
+    const [first] = operands;
+    if (first !== undefined && consumers.get(first) === 1 && !targets.has(first)) {
+      const turned = turnedProduct(node, inputs);
+      if (turned !== undefined) {
+        canonical.set(node, turned);
+        continue;
+      }
+    }
     const key = `${numberOf(node.op)} ${node.dtype}[${node.shape}] ${inputs.map(({ id }) => id)} ${attributeText(node.attributes)}`;
     let same = targets.has(node) ? undefined : known.get(key);
     if (same === undefined) {
@@ -48,4 +66,11 @@ function passedThrough(node: Node, [operand]: readonly Node[], canonical: Readon
   if (!node.op.rowMajor || !node.op.sameIndex) return undefined;
   const below = canonical.get(operand as Node);
   return below?.storage === undefined ? below : undefined;
+}
+
+/** (a b)ᵀ as bᵀ aᵀ, whose operands are views; undefined where `node` is no such thing. */
+function turnedProduct(node: Node, [product]: readonly Node[]): Node | undefined {
+  if (!exchangesMatrix(node) || product?.op !== contractOp || product.storage !== undefined) return undefined;
+  const [a, b] = product.inputs as [Node, Node];
+  return contract(transpose(b), transpose(a));
 }

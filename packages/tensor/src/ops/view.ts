@@ -64,6 +64,13 @@ export const permuteOp: Op = {
   },
 };
 
+/** Whether `node` shows its operand with the last two axes exchanged. */
+export function exchangesMatrix({ op, attributes, shape: { length } }: Node): boolean {
+  if (op !== permuteOp || length < 2) return false;
+  const order = attributes as readonly number[];
+  return order.every((axis, i) => axis === (i === length - 1 ? i - 1 : i === length - 2 ? i + 1 : i));
+}
+
 /** Axes in another order: output axis i is operand axis order[i]. */
 export function permute(x: Node, order: readonly number[]): Node {
   if (
