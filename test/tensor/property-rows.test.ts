@@ -54,7 +54,8 @@ const steps: Readonly<Record<string, (a: Tensor, b: Tensor, weight: Tensor) => T
   exp: (a) => a.tanh().exp(),
   centre: (a) => a.sub(means(a)),
   unit: (a) => a.div(a.square().sum(lastAxis(a), true).sqrt().add(1)),
-  above: (a, b) => where(a.gt(means(b)), a, b),
+  // Continuous where both are equal, so that rounding cannot decide.
+  above: (a, b) => where(a.gt(means(b)), a, means(b)),
   largest: (a, b) => a.sub(b.max(lastAxis(b), true)),
   least: (a, b, weight) => b.min(lastAxis(b), true).add(a.mul(weight)),
   softmax: (a) => a.softmax(lastAxis(a)),

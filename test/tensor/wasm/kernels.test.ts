@@ -1,6 +1,6 @@
 /** Loop kernels and reductions against their interpretation, on any shapes, views and numbers of threads. */
 import fc from 'fast-check';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { LoopKernel, ReduceOp } from '../../../packages/tensor/src/compile/kernel.ts';
 import { type DType, dtypes, type TypedArray } from '../../../packages/tensor/src/dtype.ts';
 import {
@@ -224,6 +224,92 @@ describe('reductions', () => {
         const results = await execute(backend, [kernel], [source, empty('f32', expected.length)]);
         expectClose(results[1] as TypedArray, expected, 3e-7, kernel.name);
       }
+    }
+  });
+
+  it.each([1e3, 1e4, 1e5, 1e6, 1e7])('a sum of %i numbers of one sign is right to 3e-7', async (length) => {
+    const source = random(11, length);
+    let expected = 0;
+    source.data.forEach((x, i) => {
+      source.data[i] = Math.abs(x) + 1e-3;
+      expected += source.data[i] as number;
+    });
+    const kernel: LoopKernel = {
+      kind: 'loop',
+      name: 'sum',
+      shape: [],
+      inputs: [{ buffer: 0, dtype: 'f32' }],
+      reduce: { op: 'sum', extent: [length], body: load(0, axis(0, length), 'f32') },
+      outputs: [{ buffer: 1, dtype: 'f32', value: accumulator('f32') }],
+    };
+    for (const backend of backends) {
+      const results = await execute(backend, [kernel], [source, empty('f32', 1)]);
+      const sum = (results[1] as TypedArray)[0] as number;
+      expect(Math.abs(sum - expected) / expected).toBeLessThan(3e-7);
+    }
+  });
+
+  it('long reductions to few values are the same on any number of threads', async () => {
+    const cases: readonly (readonly [shape: number[], extents: number[], leading: boolean])[] = [
+      [[], [40_003], false],
+      [[3], [15_001], false],
+      [[20], [2_003], true],
+      [[3], [7, 2_001], false],
+      [[2, 6], [3, 1_403], true],
+    ];
+    for (const [shape, extents, leading] of cases) {
+      for (const [op, dtype] of [
+        ['sum', 'f32'],
+        ['min', 'i32'],
+        ['max', 'bool'],
+      ] as const) {
+        const all = [...shape, ...extents];
+        const [outer, inner] = [axesOf(shape), axesOf(extents, shape.length)];
+        const index = leading
+          ? linear([...inner, ...outer], [...extents, ...shape])
+          : linear([...outer, ...inner], all);
+        const type = dtypes[dtype].scalar;
+        const kernel: LoopKernel = {
+          kind: 'loop',
+          name: `${op} of ${dtype} [${shape}] over [${extents}]`,
+          shape,
+          inputs: [{ buffer: 0, dtype }],
+          reduce: { op, extent: extents, body: load(0, index, type) },
+          outputs: [{ buffer: 1, dtype: type, value: accumulator(type) }],
+        };
+        const source = random(product(all) % 1000, product(all), dtype, 3);
+        // Terms of both signs: the error is that of the terms' magnitudes.
+        const tolerance = op === 'sum' ? 1e-7 * product(extents) : 0;
+        await check([kernel], [source, empty(type, product(shape))], tolerance);
+      }
+    }
+  });
+});
+
+describe('sums of columns', () => {
+  it('of rows on pages of their own are right', async () => {
+    const [rows, columns] = [601, 1_100];
+    const kernel: LoopKernel = {
+      kind: 'loop',
+      name: 'columns',
+      shape: [columns],
+      inputs: [{ buffer: 0, dtype: 'f32' }],
+      reduce: {
+        op: 'sum',
+        extent: [rows],
+        body: load(0, add(mul(axis(1, rows), int(columns)), axis(0, columns)), 'f32'),
+      },
+      outputs: [{ buffer: 1, dtype: 'f32', value: accumulator('f32') }],
+    };
+    const source = random(3, rows * columns);
+    const expected = new Float64Array(columns);
+    source.data.forEach((x, i) => {
+      source.data[i] = x + 2;
+      expected[i % columns] = (expected[i % columns] as number) + (source.data[i] as number);
+    });
+    for (const backend of backends) {
+      const results = await execute(backend, [kernel], [source, empty('f32', columns)]);
+      expectClose(results[1] as TypedArray, expected, 3e-7, 'columns');
     }
   });
 });

@@ -181,25 +181,51 @@ describe('scalar operations agree with their definition', () => {
 });
 
 describe('the functions are accurate', () => {
-  const ranges: readonly [ScalarOp, number, number, number][] = [
+  type Range = readonly [op: ScalarOp, low: number, high: number, bound: number];
+  const ranges: readonly Range[] = [
     ['exp', -87, 88, 1.5],
+    ['exp', -103, -87, 2],
+    ['exp', -1, 1, 1.5],
     ['log', 1e-6, 50, 1.5],
+    ['log', 0.5, 2, 2],
     ['sin', -1000, 1000, 1.5],
+    ['sin', -1e6, 1e6, 2],
     ['cos', -1000, 1000, 1.5],
+    ['cos', -1e6, 1e6, 2],
     ['tan', -1000, 1000, 3],
     ['tanh', -10, 10, 2],
+    ['tanh', -0.7, 0.7, 2],
     ['atan', -20, 20, 2],
     ['erf', -4, 4, 2],
+    ['erf', -0.01, 0.01, 2],
   ];
-  for (const [op, low, high, bound] of ranges) {
-    it(`${op} on [${low}, ${high}] within ${bound} units in the last place`, async () => {
-      const xs = Array.from({ length: 40_001 }, (_, i) => Math.fround(low + ((high - low) * i) / 40_000));
-      const results = await compute(op, 'f32', 'f32', [xs]);
-      const worst = xs.reduce(
-        (most, x, i) => Math.max(most, ulps(results[i] as number, evaluateScalar(op, 'f32', 'f32', [x]))),
-        0,
-      );
-      expect(worst).toBeLessThan(bound);
-    });
-  }
+  /** Magnitudes from one bound to the other, each step by the same factor. */
+  const magnitudes: readonly Range[] = [
+    ['exp', 1e-30, 88, 2],
+    ['log', 1.2e-38, 3e38, 2],
+    ['sin', 1e-30, 1e6, 2],
+    ['cos', 1e-30, 1e6, 2],
+    ['tanh', 1e-30, 1e10, 2],
+    ['erf', 1e-30, 1e10, 2],
+    ['atan', 1e-30, 1e10, 2],
+  ];
+  const samples = 40_000;
+  const worstOf = async (op: ScalarOp, xs: readonly number[]): Promise<number> => {
+    const results = await compute(op, 'f32', 'f32', [xs]);
+    return xs.reduce(
+      (most, x, i) => Math.max(most, ulps(results[i] as number, evaluateScalar(op, 'f32', 'f32', [x]))),
+      0,
+    );
+  };
+  it.each(ranges)('%s on [%d, %d] within %d units in the last place', async (op, low, high, bound) => {
+    const xs = Array.from({ length: samples + 1 }, (_, i) => Math.fround(low + ((high - low) * i) / samples));
+    expect(await worstOf(op, xs)).toBeLessThan(bound);
+  });
+  it.each(magnitudes)(
+    '%s of magnitudes from %d to %d within %d units in the last place',
+    async (op, low, high, bound) => {
+      const xs = Array.from({ length: samples + 1 }, (_, i) => Math.fround(low * (high / low) ** (i / samples)));
+      expect(await worstOf(op, xs)).toBeLessThan(bound);
+    },
+  );
 });

@@ -8,7 +8,8 @@ import { defineAttention } from './attention.ts';
 import { loopNest } from './axes.ts';
 import { defineContraction, isContraction, type Panels } from './gemm.ts';
 import { Library } from './library.ts';
-import { defineLoop, type Phase } from './loop.ts';
+import type { Phase } from './loop.ts';
+import { defineLoop } from './loop-kernel.ts';
 import { defineMicroKernel, nameOf } from './micro-kernel.ts';
 import { ModuleBuilder } from './module.ts';
 import { defineRows } from './rows.ts';
@@ -105,5 +106,5 @@ function define(library: Library, kernel: Kernel, name: string, target: Target):
     return defineAttention(library, kernel, name, tile);
   }
   if (isContraction(kernel)) return defineContraction(library, kernel, name, target);
-  return { phases: [defineLoop(library, loopNest(kernel), name)] };
+  return defineLoop(library, loopNest(kernel), name);
 }

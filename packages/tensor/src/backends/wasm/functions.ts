@@ -162,14 +162,22 @@ function tan(f: FunctionBuilder, library: Library, p: Local): void {
   op('f32x4.div', above, choose(get(odd), get(sine), get(cosine)))(f);
 }
 
-/** m / (m + 2) with m = exp 2|x| - 1 = 2ⁿ·(exp r - 1) + (2ⁿ - 1), which loses nothing near 0. From 10 on it is 1 in f32. */
+/** x + x³·P(x²) near 0; from 0.625 on 1 - 2 / (exp 2|x| + 1), in which the quotient's error counts for less. */
 function tanh(f: FunctionBuilder, library: Library, p: Local): void {
-  const a = op('f32x4.abs', get(p));
-  const x = f.let('v128', op('f32x4.pmin', add(a, a), f32x4(20)));
-  const { n, rest } = reduceExponent(f, library, x);
+  const a = f.let('v128', op('f32x4.abs', get(p)));
+  const z = f.let('v128', mul(get(p), get(p)));
+  const near = polynomial(
+    library,
+    get(z),
+    [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
+  );
+  const small = f.let('v128', library.multiplyAdd(mul(near, get(z)), get(p), get(p)));
+  // From 10 on the quotient is lost beside 1.
+  const { n, rest } = reduceExponent(f, library, f.let('v128', op('f32x4.pmin', add(get(a), get(a)), f32x4(20))));
   const power = f.let('v128', powerOfTwo(get(n)));
-  const m = f.let('v128', library.multiplyAdd(get(power), rest, sub(get(power), f32x4(1))));
-  copySign(op('f32x4.div', get(m), add(get(m), f32x4(2))), get(p))(f);
+  const sum = library.multiplyAdd(get(power), rest, add(get(power), f32x4(1)));
+  const large = sub(f32x4(1), op('f32x4.div', f32x4(2), sum));
+  choose(above(get(a), 0.625), copySign(large, get(p)), get(small))(f);
 }
 
 /** |x| is brought to [0, tan π/8] by atan x = π/2 - atan 1/x and atan x = π/4 + atan (x - 1)/(x + 1). */

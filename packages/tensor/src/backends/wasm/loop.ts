@@ -1,14 +1,15 @@
 /**
- * Loop kernels as WebAssembly functions. Without a reduction, and where elements lie side by side along the output's
- * last axis, four of its elements are computed at once; otherwise four steps of the reduction's last axis are.
+ * The code of loop kernels, and what all kernel functions have in common: their parameters, and how they find their
+ * buffers and their place in the output.
  */
 import { type DType, dtypes } from '../../dtype.ts';
 import { type Expr, walk } from '../../expr/expr.ts';
 import { type Code, type FunctionBuilder, get, i32, type Local, load, op } from './assembler.ts';
 import { type LoopNest, product } from './axes.ts';
-import { ExpressionEmitter, strideAlong } from './expression.ts';
+import { ExpressionEmitter } from './expression.ts';
 import type { Library } from './library.ts';
 import { Accumulator } from './reduction.ts';
+import type { Split } from './split.ts';
 
 /** A function of the signature (arguments, start, end, scratch) that does units of work start to end - 1. */
 export interface Phase {
@@ -55,68 +56,9 @@ export function termCost(terms: readonly Expr[]): number {
   return cost;
 }
 
-/** Below this many elements a kernel's rows are cut no finer. */
-const blockElements = 4096;
-
-/** Adds the function of `nest` to the module. */
-export function defineLoop(library: Library, nest: LoopNest, name: string): Phase {
-  const alongReduction = nest.reduce !== undefined && prefersReductionAxis(nest);
-  const steps = nest.reduce ? product(nest.reduce.extent) : 1;
-  const terms = [...(nest.reduce ? [nest.reduce.body] : []), ...nest.outputs.map((output) => output.value)];
-  const cost = termCost(terms) * steps;
-  if (alongReduction) {
-    library.module.define(kernelParameters, [], (f) => new LoopWriter(f, library, nest).points(), name);
-    return { name, units: product(nest.shape), cost: cost + 10 };
-  }
-  const inner = nest.shape[nest.shape.length - 1] ?? 1;
-  const rows = product(nest.shape) / inner;
-  const wanted = steps > 1 ? Math.max(16, Math.ceil(blockElements / steps / 16) * 16) : blockElements;
-  const down = transposes(nest);
-  const block = Math.min(inner, down ? transposedColumns : rows >= 64 ? inner : wanted);
-  library.module.define(kernelParameters, [], (f) => new LoopWriter(f, library, nest).rows(block, down), name);
-  return { name, units: rows * Math.ceil(inner / block), cost: cost * block + 10 };
-}
-
-/**
- * Columns taken at once where a load runs down its buffer: their cache lines serve the following rows too. Few enough
- * that strides of many pages, which share cache sets, do not evict them.
- */
-const transposedColumns = 16;
-
-/** Whether a load jumps along the output's last axis and moves by single elements along the one before. */
-function transposes({ shape, reduce, outputs }: LoopNest): boolean {
-  const last = shape.length - 1;
-  if (reduce || last < 1) return false;
-  let found = false;
-  const seen = new Set<Expr>();
-  for (const { value } of outputs) {
-    walk(
-      value,
-      (e) => (found ||= e.op === 'load' && (strideAlong(e, last) ?? 1) > 1 && strideAlong(e, last - 1) === 1),
-      seen,
-    );
-  }
-  return found;
-}
-
-/** Whether the loads of the reduction lie side by side along its own last axis rather than along the output's. */
-function prefersReductionAxis({ shape, reduce }: LoopNest): boolean {
-  if (!reduce) return false;
-  const last = shape.length - 1;
-  if (last < 0) return true;
-  const loads: Expr[] = [];
-  walk(reduce.body, (e) => {
-    if (e.op === 'load') loads.push(e);
-  });
-  const cost = (axis: number, extent: number): number => {
-    const scattered = loads.filter((e) => {
-      const stride = strideAlong(e, axis);
-      return stride !== 0 && stride !== 1;
-    });
-    return scattered.length + (extent < 4 ? 4 : 0);
-  };
-  const extent = reduce.extent[reduce.extent.length - 1] as number;
-  return cost(shape.length + reduce.extent.length - 1, extent) < cost(last, shape[last] as number);
+/** The part of a split reduction's work that a function does: to fold the parts, or to combine them. */
+export interface SplitPhase extends Split {
+  readonly combine: boolean;
 }
 
 /**
@@ -157,23 +99,61 @@ export function storeOutputs(
   }
 }
 
-class LoopWriter {
+export class LoopWriter {
   readonly f: FunctionBuilder;
   readonly library: Library;
   readonly nest: LoopNest;
   readonly emitter: ExpressionEmitter;
   readonly outputs: readonly Local[];
   readonly values: readonly Expr[];
+  readonly split: SplitPhase | undefined;
+  /** Where the values of a split reduction lie: of all parts, or of the one that is folded. */
+  readonly saved: Local;
+  /** The same for the row that is combined. */
+  readonly savedRow: Local;
+  /** The steps of the reduction's first axis that are folded, where it is split. */
+  readonly from: Local;
+  readonly to: Local;
 
-  constructor(f: FunctionBuilder, library: Library, nest: LoopNest) {
+  constructor(f: FunctionBuilder, library: Library, nest: LoopNest, split?: SplitPhase) {
     this.f = f;
     this.library = library;
     this.nest = nest;
-    const addresses = loadArguments(f, nest.inputs.length + nest.outputs.length);
+    this.split = split;
+    const buffers = nest.inputs.length + nest.outputs.length;
+    const addresses = loadArguments(f, split ? buffers + 1 : buffers);
     const sources = nest.inputs.map((dtype, i) => ({ address: addresses[i] as Local, dtype }));
     this.emitter = new ExpressionEmitter(f, library, sources);
-    this.outputs = addresses.slice(nest.inputs.length);
+    this.outputs = addresses.slice(nest.inputs.length, buffers);
     this.values = nest.outputs.map((output) => output.value);
+    [this.saved, this.savedRow, this.from, this.to] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
+    if (split) f.set(this.saved, get(addresses[buffers] as Local));
+  }
+
+  /** The unit of work among `units`; where parts are folded, what concerns the unit's part is set. */
+  private unit(units: number): Code {
+    const { f, nest, split } = this;
+    if (!split || split.combine) return get(parameter.start);
+    const [first] = (nest.reduce as NonNullable<LoopNest['reduce']>).extent as [number, ...number[]];
+    const part = f.let('i32', op('i32.div_u', get(parameter.start), i32(units)));
+    const workspace = load('i32.load', get(parameter.arguments), 4 * (nest.inputs.length + nest.outputs.length));
+    const offset = op('i32.mul', get(part), i32(product(nest.shape) * split.bytes));
+    f.set(this.saved, op('i32.add', workspace, offset));
+    f.set(this.from, op('i32.mul', get(part), i32(split.steps)));
+    f.set(this.to, op('i32.add', get(this.from), i32(split.steps)));
+    f.when(op('i32.gt_s', get(this.to), i32(first)), () => f.set(this.to, i32(first)));
+    return get(f.let('i32', op('i32.rem_u', get(parameter.start), i32(units))));
+  }
+
+  /** Ends the reduction for the elements at position `x` of a row: they are stored, or what is folded of them is. */
+  private settle(accumulator: Accumulator, x: Local, starts: readonly Local[], lanes: boolean): void {
+    const { emitter, split } = this;
+    if (split && !split.combine) {
+      accumulator.save(op('i32.add', get(starts[0] as Local), op('i32.mul', get(x), i32(split.bytes))));
+      return;
+    }
+    emitter.bindAccumulator(accumulator.finish(), lanes);
+    storeOutputs(emitter, this.nest.outputs, starts, x, lanes ? [() => {}] : undefined);
   }
 
   // ---- Rows of the output -------------------------------------------------------------------------------------------
@@ -189,7 +169,7 @@ class LoopWriter {
     const end = f.local('i32');
     f.count(parameter.start, get(parameter.end), 1, () =>
       emitter.scope(() => {
-        const unit = get(parameter.start);
+        const unit = this.unit(product(outer) * blocks);
         const count = down ? product(outer) : blocks;
         const [quotient, remainder] = [op('i32.div_u', unit, i32(count)), op('i32.rem_u', unit, i32(count))];
         f.set(row, blocks === 1 ? unit : down ? remainder : quotient);
@@ -198,10 +178,16 @@ class LoopWriter {
         if (inner % block !== 0) f.when(op('i32.gt_s', get(end), i32(inner)), () => f.set(end, i32(inner)));
         decode(f, get(row), outer, bindAxes(emitter, 0, outer.length));
         emitter.hoist(this.roots());
-        const starts = this.outputs.map((address, i) => {
-          const { bytes } = dtypes[(nest.outputs[i] as LoopNest['outputs'][number]).dtype];
-          return f.let('i32', op('i32.add', get(address), op('i32.mul', get(row), i32(inner * bytes))));
-        });
+        const rowOf = (address: Local, bytes: number): Local =>
+          f.let('i32', op('i32.add', get(address), op('i32.mul', get(row), i32(inner * bytes))));
+        if (this.split) f.set(this.savedRow, get(rowOf(this.saved, this.split.bytes)));
+        const partial = this.split && !this.split.combine ? this.split.bytes : undefined;
+        const starts =
+          partial !== undefined
+            ? [this.savedRow]
+            : this.outputs.map((address, i) =>
+                rowOf(address, dtypes[(nest.outputs[i] as LoopNest['outputs'][number]).dtype].bytes),
+              );
         if (inner >= 16) this.sweep(x, end, starts, nest.reduce ? 4 : 2);
         if (inner >= 4) this.sweep(x, end, starts, 1);
         this.sweep(x, end, starts, 0);
@@ -210,7 +196,8 @@ class LoopWriter {
   }
 
   private roots(): Expr[] {
-    return [...(this.nest.reduce ? [this.nest.reduce.body] : []), ...this.values];
+    const { nest, split, values } = this;
+    return [...(nest.reduce && !split?.combine ? [nest.reduce.body] : []), ...(split && !split.combine ? [] : values)];
   }
 
   /** Goes on from x to `end` by `vectors` v128 at a time, or by single elements for 0, as far as whole steps reach. */
@@ -242,12 +229,11 @@ class LoopWriter {
           }
           body();
         });
-      const accumulators = this.reduceColumns(positions, lanes, at);
+      const accumulators = this.split?.combine
+        ? this.combineParts(positions, lanes)
+        : this.reduceColumns(positions, lanes, at);
       for (const [i, position] of positions.entries()) {
-        at(position, () => {
-          emitter.bindAccumulator((accumulators[i] as Accumulator).finish(), lanes);
-          storeOutputs(emitter, nest.outputs, starts, position, lanes ? [() => {}] : undefined);
-        });
+        at(position, () => this.settle(accumulators[i] as Accumulator, position, starts, lanes));
       }
     });
   }
@@ -278,6 +264,25 @@ class LoopWriter {
     return accumulators;
   }
 
+  /** Folds what the parts of a split reduction have left at `positions` of the row. */
+  private combineParts(positions: readonly Local[], lanes: boolean): Accumulator[] {
+    const { f, nest, split } = this;
+    const { op: reduceOp, extent, body } = nest.reduce as NonNullable<LoopNest['reduce']>;
+    const { parts, bytes } = split as SplitPhase;
+    const accumulators = positions.map(
+      () => new Accumulator(f, this.library, reduceOp, body.type, lanes, product(extent)),
+    );
+    const part = f.let('i32', i32(0));
+    const row = f.let('i32', get(this.savedRow));
+    f.count(part, i32(parts), 1, () => {
+      for (const [i, position] of positions.entries()) {
+        (accumulators[i] as Accumulator).restore(op('i32.add', get(row), op('i32.mul', get(position), i32(bytes))));
+      }
+      f.set(row, op('i32.add', get(row), i32(product(nest.shape) * bytes)));
+    });
+    return accumulators;
+  }
+
   /**
    * Runs `body` for every block of at most `block` steps of the reduction's last axis, bound to the local that `body`
    * must count from its value to the given end.
@@ -294,10 +299,12 @@ class LoopWriter {
       emitter.scope(() => {
         emitter.hoist([term]);
         emitter.bind(first + outer.length, r);
-        f.set(r, i32(0));
-        f.while(op('i32.lt_s', get(r), i32(inner)), () => {
+        const inPart = this.split !== undefined && outer.length === 0;
+        const limit = inPart ? get(this.to) : i32(inner);
+        f.set(r, inPart ? get(this.from) : i32(0));
+        f.while(op('i32.lt_s', get(r), limit), () => {
           f.set(end, op('i32.add', get(r), i32(block)));
-          if (inner % block !== 0) f.when(op('i32.gt_s', get(end), i32(inner)), () => f.set(end, i32(inner)));
+          if (inPart || inner % block !== 0) f.when(op('i32.gt_s', get(end), limit), () => f.set(end, limit));
           body(r, end);
         });
       });
@@ -305,8 +312,11 @@ class LoopWriter {
       blocks();
       return;
     }
-    const step = f.let('i32', i32(0));
-    f.count(step, i32(product(outer)), 1, () =>
+    // The steps of the outer axes; a part has some of the first axis's.
+    const each = product(outer.slice(1));
+    const step = f.let('i32', this.split ? op('i32.mul', get(this.from), i32(each)) : i32(0));
+    const last = this.split ? get(f.let('i32', op('i32.mul', get(this.to), i32(each)))) : i32(product(outer));
+    f.count(step, last, 1, () =>
       emitter.scope(() => {
         decode(f, get(step), outer, bindAxes(emitter, first, outer.length));
         blocks();
@@ -323,7 +333,8 @@ class LoopWriter {
     const ways = inner >= 32 && termCost([body]) < 3 ? 4 : 1;
     f.count(parameter.start, get(parameter.end), 1, () =>
       emitter.scope(() => {
-        decode(f, get(parameter.start), nest.shape, bindAxes(emitter, 0, nest.shape.length));
+        const point = f.let('i32', this.unit(product(nest.shape)));
+        decode(f, get(point), nest.shape, bindAxes(emitter, 0, nest.shape.length));
         emitter.hoist(this.roots());
         const steps = product(extent);
         const make = (lanes: boolean): Accumulator =>
@@ -355,8 +366,7 @@ class LoopWriter {
           4 * ways * Accumulator.block,
         );
         for (const vector of vectors) rest.absorb(vector);
-        emitter.bindAccumulator(rest.finish(), false);
-        storeOutputs(emitter, nest.outputs, this.outputs, parameter.start, undefined);
+        this.settle(rest, point, this.split ? [this.saved] : this.outputs, false);
       }),
     );
   }

@@ -16,6 +16,7 @@ import {
   i32,
   i32x4,
   type Local,
+  load,
   op,
   shuffle,
 } from './assembler.ts';
@@ -30,6 +31,10 @@ const identities: Readonly<Record<ReduceOp, Readonly<Record<ScalarType, number>>
   max: { f32: Number.NEGATIVE_INFINITY, i32: -(2 ** 31), u32: 0, bool: 0 },
   min: { f32: Number.POSITIVE_INFINITY, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1, bool: 1 },
 };
+
+/** Whether a reduction of `steps` terms is taken in blocks. */
+const isBlocked = (op: ReduceOp, type: ScalarType, steps: number): boolean =>
+  op === 'sum' && type === 'f32' && steps > Accumulator.block;
 
 export class Accumulator {
   /** Most f32 terms that one lane adds up before its sum goes into the 64-bit total. */
@@ -51,8 +56,11 @@ export class Accumulator {
     this.#type = type;
     this.#lanes = lanes;
     this.#value = f.let(lanes ? 'v128' : type === 'f32' ? 'f32' : 'i32', this.#identity());
-    const blocked = op === 'sum' && type === 'f32' && steps > Accumulator.block;
-    this.#totals = !blocked ? [] : lanes ? [f.let('v128', f64x2(0)), f.let('v128', f64x2(0))] : [f.let('f64', f64(0))];
+    this.#totals = !isBlocked(op, type, steps)
+      ? []
+      : lanes
+        ? [f.let('v128', f64x2(0)), f.let('v128', f64x2(0))]
+        : [f.let('f64', f64(0))];
   }
 
   #identity(): Code {
@@ -146,5 +154,38 @@ export class Accumulator {
     }
     const element = extract(isFloat ? 'f32x4' : 'i32x4', get(this.#value), 0);
     return f.let(isFloat ? 'f32' : 'i32', this.#type === 'bool' ? op('i32.and', element, i32(1)) : element);
+  }
+
+  /** Bytes of each element that `save` stores. */
+  static savedBytes(op: ReduceOp, type: ScalarType, steps: number): number {
+    return isBlocked(op, type, steps) ? 8 : 4;
+  }
+
+  /** Stores what is folded so far, without rounding it, from `address` on. */
+  save(address: Code): void {
+    const f = this.#f;
+    const [low, high] = this.#totals;
+    if (low === undefined) {
+      const type = this.#lanes ? 'v128' : this.#type === 'f32' ? 'f32' : 'i32';
+      f.store(`${type}.store`, address, get(this.#value));
+    } else if (high === undefined) f.store('f64.store', address, get(low));
+    else {
+      f.store('v128.store', address, get(low));
+      f.store('v128.store', address, get(high), 16);
+    }
+  }
+
+  /** Takes over what another accumulator, of lanes or of single elements, has saved at `address`. */
+  restore(address: Code): void {
+    const f = this.#f;
+    const [low, high] = this.#totals;
+    if (low === undefined) {
+      const type = this.#lanes ? 'v128' : this.#type === 'f32' ? 'f32' : 'i32';
+      this.include(load(`${type}.load`, address));
+    } else if (high === undefined) f.set(low, op('f64.add', get(low), load('f64.load', address)));
+    else {
+      f.set(low, op('f64x2.add', get(low), load('v128.load', address)));
+      f.set(high, op('f64x2.add', get(high), load('v128.load', address, 16)));
+    }
   }
 }
