@@ -1,5 +1,5 @@
 /** The contrastive loss (paper equations 4 to 6, released `utils/KLLoss.py` and `train.py`). */
-import { ShapeError, type Tensor } from '@actionclip/tensor';
+import { klDivergence, ShapeError, type Tensor } from '@actionclip/tensor';
 
 /** Sharpness of the target distribution in the released code: each row is softmax(10 · same class). */
 export const targetTemperature = 10;
@@ -16,11 +16,8 @@ export function contrastiveTargets(labels: Tensor): Tensor {
 }
 
 /** Kullback-Leibler divergence of softmax(logits) from the targets, averaged over rows. */
-export function rowDivergence(logits: Tensor, targets: Tensor): Tensor {
-  const [rows] = logits.shape as readonly [number, number];
-  const pointwise: Tensor = targets.mul(targets.log().sub(logits.logSoftmax(-1)));
-  return pointwise.sum().div(rows);
-}
+export const rowDivergence = (logits: Tensor, targets: Tensor): Tensor =>
+  klDivergence(logits.logSoftmax(-1), targets, { reduction: 'batchmean' });
 
 export interface ContrastiveLoss {
   /** Mean of the two directions. */
