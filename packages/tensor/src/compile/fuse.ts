@@ -11,7 +11,7 @@ import { type Node, topological } from '../graph.ts';
 import { type MapAttributes, mapOp } from '../ops/map.ts';
 import { flatten } from '../ops/view.ts';
 import { sizeOf } from '../shape.ts';
-import { isTemplate, type Resolution } from './resolution.ts';
+import { isComposite, type Resolution } from './resolution.ts';
 import { viewOf } from './view.ts';
 
 export interface FusionLimits {
@@ -80,7 +80,8 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits, seen: Resol
       store(node);
       continue;
     }
-    if (isTemplate(node)) {
+    if (isComposite(node)) {
+      // A template reads rows of neighbours by strides; anything else is laid out for it first.
       for (const operand of operandsOf(node)) if (!readsAsRows(operand, stored, seen)) store(operand);
       store(node);
       continue;

@@ -11,7 +11,7 @@ import { collapse, divisions } from './collapse.ts';
 import { type Fusion, unshaped } from './fuse.ts';
 import type { BufferUse, Kernel, LoopKernel, ScatterKernel } from './kernel.ts';
 import { attentionKernel } from './lower-attention.ts';
-import { isTemplate, type Resolution } from './resolution.ts';
+import { isComposite, type Resolution } from './resolution.ts';
 
 /** Kernels whose buffers are still the nodes that they hold: `nodes[buffer]`. */
 export interface Lowered {
@@ -49,7 +49,7 @@ export interface Surroundings {
 
 function kernelOf(root: Node, around: Surroundings): Kernel {
   if (root.op.kind === 'scatter') return scatterKernel(root, around);
-  return isTemplate(root) ? attentionKernel(root, around) : loopKernel(root, around);
+  return isComposite(root) ? attentionKernel(root, around) : loopKernel(root, around);
 }
 
 interface Fold {

@@ -12,8 +12,8 @@ export interface Resolution {
   readonly operandsOf: (node: Node) => readonly Node[];
 }
 
-/** Whether `node` is a composite that one of the templates computes. */
-export function isTemplate({ op, storage }: Node): boolean {
+/** Whether `node` is a composite that is not computed yet. After resolution only those are left that a template computes. */
+export function isComposite({ op, storage }: Node): boolean {
   return op.kind === 'composite' && storage === undefined;
 }
 
@@ -25,7 +25,7 @@ export function resolution(templates: ReadonlySet<Template>): Resolution {
   };
   const resolve = (node: Node): Node => {
     let current = node;
-    while (isTemplate(current) && !whole(current)) current = current.define();
+    while (isComposite(current) && !whole(current)) current = current.define();
     return current;
   };
   return { resolve, operandsOf: (node) => (node.storage !== undefined ? [] : node.inputs.map(resolve)) };
