@@ -48,11 +48,14 @@ export const bindAxes = (emitter: ExpressionEmitter, first: number, count: numbe
 
 const heavy = new Set(['exp', 'log', 'sin', 'cos', 'tan', 'tanh', 'erf', 'atan', 'pow', 'mod']);
 
-/** Costs in nanoseconds of the terms' operations on one element, roughly. */
+/** Cost in nanoseconds of a term's last operation on one element, roughly. */
+export const operationCost = (e: Expr): number => (heavy.has(e.op) ? 3 : e.args.length > 0 ? 0.15 : 0);
+
+/** The same of all operations of the terms. */
 export function termCost(terms: readonly Expr[]): number {
   const seen = new Set<Expr>();
   let cost = 0.1;
-  for (const term of terms) walk(term, (e) => (cost += heavy.has(e.op) ? 3 : e.args.length > 0 ? 0.15 : 0), seen);
+  for (const term of terms) walk(term, (e) => (cost += operationCost(e)), seen);
   return cost;
 }
 

@@ -1,16 +1,17 @@
 /**
- * How a row kernel goes through a row: a pass for each stage and one for the outputs. What is dear to compute and needed
+ * How a row kernel goes through a row: a pass for all stages that need no further results, the next for those that need
+ * only these, and at last one for the outputs. What is dear to compute and needed
  * by several passes is stored by the first of them, in an output's own row where it is that output's value.
  */
 import type { RowKernel } from '../../compile/kernel.ts';
 import { dtypes } from '../../dtype.ts';
 import { add, axis, constant, type Expr, load, mul, substitute, walk } from '../../expr/expr.ts';
 import { depends } from './expression.ts';
-import { termCost } from './loop.ts';
+import { operationCost } from './loop.ts';
 
-/** A pass over the row: what it folds, and what it stores in the row of each slot. */
+/** A pass over the row: the stages that it folds, and what it stores in the row of each slot. */
 export interface Pass {
-  readonly body: Expr | undefined;
+  readonly folds: readonly { readonly stage: number; readonly body: Expr }[];
   readonly stores: readonly { readonly slot: number; readonly value: Expr }[];
 }
 
@@ -31,7 +32,11 @@ export function rowSchedule(kernel: RowKernel, room: number): RowSchedule {
   const column = axis(1, extent);
   const whole = add(mul(axis(0, kernel.rows), constant(extent, 'i32')), column);
   const elements = outputs.flatMap((output, i) => (output.per === 'element' ? [{ ...output, i }] : []));
-  const roots = [...stages.map(({ body }) => [body]), elements.map(({ value }) => value)];
+  const byPass = stagesByPass(kernel);
+  const roots = [
+    ...byPass.map((list) => list.map((stage) => (stages[stage] as RowKernel['stages'][number]).body)),
+    elements.map(({ value }) => value),
+  ];
   const firstPass = new Map<Expr, number>();
   roots.forEach((terms, pass) => {
     const seen = new Set<Expr>();
@@ -47,7 +52,7 @@ export function rowSchedule(kernel: RowKernel, room: number): RowSchedule {
     if (slots.has(e)) return true;
     if (e.type === 'bool' || e.op === 'load' || e.args.length === 0) return false;
     const output = isOutput(e);
-    if (output === undefined && (termCost([e]) < dear || kept.length === room)) return false;
+    if (output === undefined && (costAlongRow(e) < dear || kept.length === room)) return false;
     slots.set(
       e,
       output === undefined ? inputs.length + outputs.length + kept.push(e.type) - 1 : inputs.length + output,
@@ -73,15 +78,39 @@ export function rowSchedule(kernel: RowKernel, room: number): RowSchedule {
       return load(slot, slot < inputs.length + outputs.length ? whole : column, e.type);
     });
   const passes = roots.map((terms, pass): Pass => {
-    const early = [...slots].filter(([e]) => firstPass.get(e) === pass && pass < stages.length);
+    const early = [...slots].filter(([e]) => firstPass.get(e) === pass && pass < byPass.length);
     const stores = early.map(([e, slot]) => ({ slot, value: within(e, pass) }));
-    if (pass < stages.length) return { body: within(terms[0] as Expr, pass), stores };
+    const folds = (byPass[pass] ?? []).map((stage, i) => ({ stage, body: within(terms[i] as Expr, pass) }));
+    if (pass < byPass.length) return { folds, stores };
     const done = new Set([...slots].filter(([e]) => (firstPass.get(e) as number) < pass).map(([, slot]) => slot));
     const late = elements.filter(({ i }) => !done.has(inputs.length + i));
-    return {
-      body: undefined,
-      stores: late.map(({ i, value }) => ({ slot: inputs.length + i, value: within(value, pass) })),
-    };
+    return { folds, stores: late.map(({ i, value }) => ({ slot: inputs.length + i, value: within(value, pass) })) };
   });
-  return { passes: passes.filter(({ body, stores }) => body || stores.length > 0), kept };
+  return { passes: passes.filter(({ folds, stores }) => folds.length + stores.length > 0), kept };
+}
+
+/** The stages of each pass: those whose bodies use the results of earlier passes alone. */
+function stagesByPass({ stages }: RowKernel): number[][] {
+  const passes: number[][] = [];
+  const passOf: number[] = [];
+  stages.forEach(({ body }, stage) => {
+    let pass = 0;
+    walk(body, (e) => {
+      if (e.op === 'accumulator') pass = Math.max(pass, (passOf[e.value] as number) + 1);
+    });
+    passOf.push(pass);
+    const list = passes[pass];
+    if (list) list.push(stage);
+    else passes[pass] = [stage];
+  });
+  return passes;
+}
+
+/** Nanoseconds of the operations that differ along the row; the others are done once. */
+function costAlongRow(term: Expr): number {
+  let cost = 0;
+  walk(term, (e) => {
+    if (alongRow(e)) cost += operationCost(e);
+  });
+  return cost;
 }

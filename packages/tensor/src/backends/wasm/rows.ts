@@ -5,6 +5,7 @@
  */
 import type { RowKernel } from '../../compile/kernel.ts';
 import { type DType, dtypes } from '../../dtype.ts';
+import type { Expr } from '../../expr/expr.ts';
 import { type Code, type FunctionBuilder, get, i32, type Local, op } from './assembler.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { scratchBytes } from './gemm.ts';
@@ -18,12 +19,14 @@ export function defineRows(library: Library, kernel: RowKernel, name: string): P
   const { extent, rows } = kernel;
   const schedule = rowSchedule(kernel, Math.floor(scratchBytes / (4 * extent)));
   library.module.define(kernelParameters, [], (f) => new RowWriter(f, library, kernel, schedule).rows(), name);
-  const terms = schedule.passes.flatMap(({ body, stores }) => [
-    ...(body ? [body] : []),
-    ...stores.map(({ value }) => value),
-  ]);
+  const terms = schedule.passes.flatMap(termsOf);
   return { name, units: rows, cost: termCost(terms) * extent + 20 };
 }
+
+const termsOf = ({ folds, stores }: Pass): Expr[] => [
+  ...folds.map(({ body }) => body),
+  ...stores.map(({ value }) => value),
+];
 
 /** A row that a pass stores: the local of its first element's address, and its element type. */
 interface Target {
@@ -72,10 +75,12 @@ class RowWriter {
           const offset = op('i32.mul', get(element), i32(dtypes[dtype].bytes));
           return { start: f.let('i32', op('i32.add', get(address), offset)), dtype };
         });
-        this.schedule.passes.forEach((pass, stage) => {
-          const result = this.pass(pass, stage, targets);
-          if (result !== undefined) emitter.bindAccumulator(result, false, stage);
-        });
+        for (const pass of this.schedule.passes) {
+          const results = this.pass(pass, targets);
+          pass.folds.forEach(({ stage }, i) => {
+            emitter.bindAccumulator(results[i] as Local, false, stage);
+          });
+        }
         this.storeRowOutputs(row);
       }),
     );
@@ -92,30 +97,41 @@ class RowWriter {
     });
   }
 
-  /** One pass over the row; the local of what it folds. */
-  private pass({ body, stores }: Pass, stage: number, targets: readonly (Target | undefined)[]): Local | undefined {
+  /** One pass over the row; the locals of what it folds. */
+  private pass(pass: Pass, targets: readonly (Target | undefined)[]): Local[] {
     const { f, emitter, kernel } = this;
+    const { folds, stores } = pass;
     const { extent } = kernel;
     const lanes = extent >= 4;
     const vectors = Math.floor(extent / 4);
-    const terms = [...(body ? [body] : []), ...stores.map(({ value }) => value)];
-    const ways = vectors >= 8 && termCost(terms) < 3 ? 4 : 1;
-    const reduceOp = kernel.stages[stage]?.op;
-    const make = (): Accumulator[] =>
-      body && reduceOp ? [new Accumulator(f, this.library, reduceOp, body.type, lanes, Math.ceil(extent / 4))] : [];
-    const accumulators = Array.from({ length: ways }, make).flat();
+    const terms = termsOf(pass);
+    const ways = vectors >= 8 && termCost(terms) < 3 ? Math.max(1, Math.floor(4 / Math.max(1, folds.length))) : 1;
+    /** For each way, an accumulator for each fold. */
+    const accumulators = Array.from({ length: ways }, () =>
+      folds.map(({ stage, body }) => {
+        const { op: reduceOp } = kernel.stages[stage] as RowKernel['stages'][number];
+        return new Accumulator(f, this.library, reduceOp, body.type, lanes, Math.ceil(extent / 4));
+      }),
+    );
+    const [first, ...others] = accumulators as [Accumulator[], ...Accumulator[][]];
+    const flush = (): void => {
+      for (const other of others) {
+        for (const [i, accumulator] of first.entries()) accumulator.take(other[i] as Accumulator);
+      }
+      for (const accumulator of first) accumulator.flush();
+    };
     const x = f.let('i32', i32(0));
 
-    /** The elements from `position` on; of the fold, only the lanes from `first` on. */
-    const step = (position: Local, accumulator: Accumulator | undefined, first = 0): void =>
+    /** The elements from `position` on; of the folds, only the lanes from `lane` on. */
+    const step = (position: Local, own: readonly Accumulator[], lane = 0): void =>
       emitter.scope(() => {
         if (lanes) emitter.bindLanes(1, position);
         else emitter.bind(1, position);
-        if (body && accumulator) {
+        folds.forEach(({ body }, i) => {
           const value = lanes ? emitter.vector(body) : emitter.scalar(body);
-          if (first > 0) accumulator.includeFrom(first, value);
-          else accumulator.include(value);
-        }
+          if (lane > 0) (own[i] as Accumulator).includeFrom(lane, value);
+          else (own[i] as Accumulator).include(value);
+        });
         for (const { slot, value } of stores) {
           const { start, dtype } = targets[slot] as Target;
           const offset = op('i32.mul', get(position), i32(dtypes[dtype].bytes));
@@ -132,7 +148,7 @@ class RowWriter {
       f.count(x, end, lanes ? 4 * count : 1, () => {
         for (let i = 0; i < count; i++) {
           const position = i === 0 ? x : f.let('i32', op('i32.add', get(x), i32(4 * i)));
-          step(position, accumulators[i]);
+          step(position, accumulators[i] as Accumulator[]);
         }
       });
 
@@ -140,27 +156,31 @@ class RowWriter {
       emitter.hoist(terms);
       if (!lanes) steps(i32(extent), 1);
       else {
-        this.inBlocks(x, 4 * (vectors - (vectors % ways)), accumulators, (end) => steps(end, ways));
+        this.inBlocks(x, 4 * (vectors - (vectors % ways)), 4 * ways, folds.length > 0 ? flush : undefined, (end) =>
+          steps(end, ways),
+        );
         if (vectors % ways > 0) steps(i32(4 * vectors), 1);
         if (extent % 4 > 0) {
           f.set(x, i32(extent - 4));
-          step(x, accumulators[0], 4 - (extent % 4));
+          step(x, first, 4 - (extent % 4));
         }
       }
     });
-    const [first, ...others] = accumulators;
-    if (!first) return undefined;
-    for (const other of others) first.take(other);
-    first.flush();
-    return lanes ? first.foldLanes() : first.finish();
+    flush();
+    return first.map((accumulator) => (lanes ? accumulator.foldLanes() : accumulator.finish()));
   }
 
-  /** Runs `steps` up to `end`, in blocks after which sums move on to 64 bits. */
-  private inBlocks(x: Local, end: number, accumulators: readonly Accumulator[], steps: (end: Code) => void): void {
+  /** Runs `steps` of `width` elements up to `end`; with `flush`, in blocks after which sums move on to 64 bits. */
+  private inBlocks(
+    x: Local,
+    end: number,
+    width: number,
+    flush: (() => void) | undefined,
+    steps: (end: Code) => void,
+  ): void {
     const { f } = this;
-    const [first, ...others] = accumulators;
-    const block = 4 * accumulators.length * Accumulator.block;
-    if (!first || end <= block) {
+    const block = width * Accumulator.block;
+    if (!flush || end <= block) {
       steps(i32(end));
       return;
     }
@@ -169,8 +189,7 @@ class RowWriter {
       f.set(blockEnd, op('i32.add', get(x), i32(block)));
       if (end % block !== 0) f.when(op('i32.gt_s', get(blockEnd), i32(end)), () => f.set(blockEnd, i32(end)));
       steps(get(blockEnd));
-      for (const other of others) first.take(other);
-      first.flush();
+      flush();
     });
   }
 }
