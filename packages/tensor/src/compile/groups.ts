@@ -11,10 +11,15 @@ export class Groups {
   /** The kernels that read each buffer. */
   readonly #readers = new Map<number, number[]>();
   readonly #members: (readonly number[])[];
+  /** The groups in an order to run them in, with holes where two became one, and the position in it of every kernel. */
+  readonly #order: (readonly number[] | undefined)[];
+  readonly #positions: number[];
 
   constructor(kernels: readonly Kernel[]) {
     this.kernels = kernels;
     this.#members = kernels.map((_, k) => [k]);
+    this.#order = [...this.#members];
+    this.#positions = kernels.map((_, k) => k);
     kernels.forEach((kernel, k) => {
       for (const { buffer } of kernel.outputs) this.#writers.set(buffer, k);
       for (const { buffer } of kernel.inputs) {
@@ -69,45 +74,62 @@ export class Groups {
 
   /** Whether the groups of two kernels can be one without a cycle. */
   canJoin(a: number, b: number): boolean {
-    const inside = new Set([...this.of(a), ...this.of(b)]);
-    const seen = new Set<readonly number[]>();
-    const stack: number[] = [];
-    const leave = (kernel: number): void => {
-      for (const source of this.sources(kernel)) if (!inside.has(source)) stack.push(source);
-    };
-    for (const member of inside) leave(member);
+    const [first, second] = this.#inTurn(a, b);
+    const end = this.#position(second);
+    return !this.#followers(first, end).some((group) => this.#next(group).includes(second));
+  }
+
+  /** Makes one of two groups that can be. It runs where the later of them did, and what needs the earlier follows it. */
+  join(a: number, b: number): void {
+    const [first, second] = this.#inTurn(a, b);
+    const [start, end] = [this.#position(first), this.#position(second)];
+    const after = new Set(this.#followers(first, end));
+    const between = this.#order.slice(start + 1, end).filter((group) => group !== undefined);
+    const joined = [...first, ...second].sort((x, y) => x - y);
+    for (const member of joined) this.#members[member] = joined;
+    const turned = [...between.filter((group) => !after.has(group)), joined, ...between.filter((g) => after.has(g))];
+    for (let i = start; i <= end; i++) this.#place(turned[i - start], i);
+  }
+
+  /** All groups, each behind those that it reads from. */
+  inOrder(): (readonly number[])[] {
+    return this.#order.filter((group) => group !== undefined);
+  }
+
+  #place(group: readonly number[] | undefined, position: number): void {
+    this.#order[position] = group;
+    for (const member of group ?? []) this.#positions[member] = position;
+  }
+
+  #position(group: readonly number[]): number {
+    return this.#positions[group[0] as number] as number;
+  }
+
+  #inTurn(a: number, b: number): readonly [readonly number[], readonly number[]] {
+    const [first, second] = [this.of(a), this.of(b)];
+    return this.#position(first) < this.#position(second) ? [first, second] : [second, first];
+  }
+
+  /** Groups that read from `group`, itself left out. */
+  #next(group: readonly number[]): (readonly number[])[] {
+    return group.flatMap((member) =>
+      (this.kernels[member] as Kernel).outputs.flatMap(({ buffer }) =>
+        this.readers(buffer).flatMap((reader) => (this.of(reader) === group ? [] : [this.of(reader)])),
+      ),
+    );
+  }
+
+  /** Groups before position `end` that depend on `group`. */
+  #followers(group: readonly number[], end: number): (readonly number[])[] {
+    const found = new Set<readonly number[]>();
+    const stack = [group];
     for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-      const group = this.of(next);
-      if (seen.has(group)) continue;
-      seen.add(group);
-      for (const member of group) {
-        for (const source of this.sources(member)) {
-          if (inside.has(source)) return false;
-          stack.push(source);
-        }
+      for (const reader of this.#next(next)) {
+        if (found.has(reader) || this.#position(reader) >= end) continue;
+        found.add(reader);
+        stack.push(reader);
       }
     }
-    return true;
-  }
-
-  join(a: number, b: number): void {
-    const joined = [...this.of(a), ...this.of(b)].sort((x, y) => x - y);
-    for (const member of joined) this.#members[member] = joined;
-  }
-
-  /** All groups, each behind those that it reads from and otherwise where its last member stood. */
-  inOrder(): (readonly number[])[] {
-    const order: (readonly number[])[] = [];
-    const done = new Set<readonly number[]>();
-    const emit = (group: readonly number[]): void => {
-      if (done.has(group)) return;
-      done.add(group);
-      for (const member of group) for (const source of this.sources(member)) emit(this.of(source));
-      order.push(group);
-    };
-    this.#members.forEach((group, k) => {
-      if (group[group.length - 1] === k) emit(group);
-    });
-    return order;
+    return [...found];
   }
 }
