@@ -21,7 +21,7 @@ import {
   termCost,
 } from './loop.ts';
 import { defineMicroKernel, type MicroKernel } from './micro-kernel.ts';
-import { definePack, type Factor, packCost, panelBytes } from './pack.ts';
+import { definePack, type Factor, packCost, packUnits, panelBytes, panelsBefore } from './pack.ts';
 import type { Target } from './target.ts';
 
 /** Most rows and columns of one tile of the product: its panels stay in the second-level cache. */
@@ -36,7 +36,6 @@ const tilesPerThread = 4;
 const privateBytes = 1 << 17;
 /** So many matrices give every thread enough to do on its own. */
 const manyMatrices = 8;
-
 const tileBytes = (tileRows + 8) * (tileColumns + 16) * 4;
 
 /** Bytes of private memory of a thread: one tile of the product, and panels. */
@@ -155,13 +154,13 @@ export function defineContraction(
       kernelParameters,
       [],
       (f) => {
-        const skipped = op('i32.mul', get(parameter.start), i32(panelBytes(factor)));
+        const skipped = op('i32.mul', panelsBefore(factor, get(parameter.start)), i32(panelBytes(factor)));
         const to = op('i32.add', panelsAt(contraction, i), skipped);
         call(pack[i] as number, get(parameter.arguments), get(parameter.start), get(parameter.end), to)(f);
       },
       phase,
     );
-    return { name: phase, units: matrices(factor) * factor.panels, cost: packCost(factor) };
+    return { name: phase, units: matrices(factor) * packUnits(factor), cost: packCost(factor) };
   });
   return {
     phases: [...phases, defineTiles(library, contraction, multiply)],
@@ -242,9 +241,10 @@ function definePrivate(library: Library, contraction: Contraction, pack: readonl
       const writer = new TileWriter(f, library, contraction);
       const bases = offsets.map((offset) => f.let('i32', op('i32.add', get(parameter.scratch), i32(offset))));
       f.count(parameter.start, get(parameter.end), 1, () => {
-        for (const [i, { panels }] of factors.entries()) {
-          const first = f.let('i32', op('i32.mul', get(parameter.start), i32(panels)));
-          const end = op('i32.add', get(first), i32(panels));
+        for (const [i, factor] of factors.entries()) {
+          const units = packUnits(factor);
+          const first = f.let('i32', op('i32.mul', get(parameter.start), i32(units)));
+          const end = op('i32.add', get(first), i32(units));
           call(pack[i] as number, get(parameter.arguments), get(first), end, get(bases[i] as Local))(f);
         }
         f.set(writer.matrix, get(parameter.start));
@@ -263,8 +263,8 @@ function definePrivate(library: Library, contraction: Contraction, pack: readonl
     },
     name,
   );
+  const packing = factors.reduce((sum, factor) => sum + packCost(factor) * packUnits(factor), 0);
   const tiles = Math.ceil(m / rows) * Math.ceil(n / columns);
-  const packing = factors.reduce((sum, factor) => sum + packCost(factor) * factor.panels, 0);
   return { name, units: product(batch), cost: tiles * tileCost(contraction) + packing };
 }
 

@@ -5,7 +5,7 @@
  */
 import type { BufferUse } from '../../compile/kernel.ts';
 import { type Expr, walk } from '../../expr/expr.ts';
-import { type FunctionBuilder, f32, f32x4, get, i32, type Local, op, shuffle } from './assembler.ts';
+import { type Code, type FunctionBuilder, f32, f32x4, get, i32, type Local, op, shuffle } from './assembler.ts';
 import { ExpressionEmitter, strideAlong } from './expression.ts';
 import type { Library } from './library.ts';
 import { decode, loadArguments, termCost } from './loop.ts';
@@ -35,12 +35,30 @@ export interface Factor {
  */
 export const panelBytes = ({ width, steps }: Factor): number => (Math.ceil((width * steps * 4) / 64) | 1) * 64;
 
-/** Nanoseconds that packing a panel takes, roughly. */
-export const packCost = (factor: Factor): number =>
-  (termCost([factor.term]) + (lies(factor) === 'scattered' ? 0.7 : 0.2)) * factor.width * factor.steps + 20;
+/**
+ * Panels that are filled together where a step's elements lie side by side: they share the cache lines they read, and
+ * their loads fit into the registers of an engine that moves all of them to the front.
+ */
+const groupPanels = 4;
 
-/** Panels that are filled together where a step's elements lie side by side: they share the cache lines they read. */
-const group = 8;
+/** Panels of one unit of packing; the last one of a matrix may have fewer. */
+const groupOf = (factor: Factor): number => (lies(factor) === 'along' ? 1 : groupPanels);
+
+/** Units of packing of one matrix. */
+export const packUnits = (factor: Factor): number => Math.ceil(factor.panels / groupOf(factor));
+
+/** Nanoseconds that a unit of packing takes, roughly. */
+export const packCost = (factor: Factor): number => {
+  const each = (termCost([factor.term]) + (lies(factor) === 'scattered' ? 0.7 : 0.2)) * factor.width * factor.steps;
+  return each * Math.min(groupOf(factor), factor.panels) + 20;
+};
+
+/** How many panels lie before those of a unit of packing. */
+export function panelsBefore(factor: Factor, unit: Code): Code {
+  const units = packUnits(factor);
+  const whole = op('i32.mul', op('i32.div_u', unit, i32(units)), i32(factor.panels));
+  return op('i32.add', whole, op('i32.mul', op('i32.rem_u', unit, i32(units)), i32(groupOf(factor))));
+}
 
 /** Whether a factor's elements lie side by side along its own axis or along the one that is summed over. */
 function lies({ term, axis, stepAxis }: Factor): 'across' | 'along' | 'scattered' {
@@ -54,7 +72,9 @@ function lies({ term, axis, stepAxis }: Factor): 'across' | 'along' | 'scattered
   return across ? 'across' : along ? 'along' : 'scattered';
 }
 
-/** Adds the function pack(arguments, start, end, to): writes the panels from `start` to before `end` at `to`. */
+const roundUp = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
+
+/** Adds the function pack(arguments, start, end, to): writes the panels of the units `start` to before `end` at `to`. */
 export function definePack(library: Library, factor: Factor): number {
   return library.module.define(['i32', 'i32', 'i32', 'i32'], [], (f) => {
     const addresses = loadArguments(f, factor.inputs.length);
@@ -86,8 +106,10 @@ class PackWriter {
 
   private locate(): void {
     const { f, factor } = this;
-    f.set(this.first, op('i32.mul', op('i32.rem_u', get(start), i32(factor.panels)), i32(factor.width)));
-    decode(f, op('i32.div_u', get(start), i32(factor.panels)), factor.batch, this.batch);
+    const units = packUnits(factor);
+    const rows = groupOf(factor) * factor.width;
+    f.set(this.first, op('i32.mul', op('i32.rem_u', get(start), i32(units)), i32(rows)));
+    decode(f, op('i32.div_u', get(start), i32(units)), factor.batch, this.batch);
   }
 
   private bound(): ExpressionEmitter {
@@ -101,112 +123,105 @@ class PackWriter {
   /** Step by step, a group of panels at a time. */
   across(): void {
     const { f, factor } = this;
-    const { extent, width, panels, steps, stepAxis, axis, term } = factor;
-    const emitter = this.bound();
-    const [count, row, rowEnd, step] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')];
-    const [line, target] = [f.local('i32'), f.local('i32')];
-    const whole = extent - (extent % width);
-    f.while(op('i32.lt_s', get(start), get(end)), () =>
-      emitter.scope(() => {
-        this.locate();
-        // As many panels as are asked for, are left of this matrix, and make a group.
-        f.set(count, op('i32.sub', i32(panels), op('i32.rem_u', get(start), i32(panels))));
-        for (const bound of [op('i32.sub', get(end), get(start)), i32(group)]) {
-          f.when(op('i32.gt_s', get(count), bound), () => f.set(count, bound));
-        }
-        const wanted = op('i32.add', get(this.first), op('i32.mul', get(count), i32(width)));
-        f.set(rowEnd, wanted);
-        f.when(op('i32.gt_s', get(rowEnd), i32(whole)), () => f.set(rowEnd, i32(whole)));
-        f.set(line, get(to));
-        f.set(step, i32(0));
-        if (term.op === 'load' && panels >= group) {
-          const full = op('i32.eq', op('i32.sub', get(rowEnd), get(this.first)), i32(group * width));
-          f.when(full, () => this.fullGroup(line, step));
-        }
-        // Nothing is left to do after a full group.
-        emitter.hoist([term]);
-        emitter.bind(stepAxis, step);
-        f.count(step, i32(steps), 1, () =>
-          emitter.scope(() => {
-            emitter.hoist([term]);
-            f.set(row, get(this.first));
-            f.set(target, get(line));
-            f.count(row, get(rowEnd), width, () => {
-              for (let offset = 0; offset < width; offset += 4)
-                this.elements(emitter, axis, row, offset, target, width);
-              f.set(target, op('i32.add', get(target), i32(panelBytes(factor))));
-            });
-            if (whole < extent) {
-              f.when(op('i32.gt_s', wanted, i32(whole)), () => {
-                f.set(row, i32(whole));
-                for (let offset = 0; offset < width; offset += 4) {
-                  this.elements(emitter, axis, row, offset, target, extent - whole);
-                }
-              });
-            }
-            f.set(line, op('i32.add', get(line), i32(width * 4)));
-          }),
-        );
-        f.set(to, op('i32.add', get(to), op('i32.mul', get(count), i32(panelBytes(factor)))));
-        f.set(start, op('i32.add', get(start), get(count)));
-      }),
-    );
+    const { extent, width, panels } = factor;
+    const lastPanels = panels % groupPanels || groupPanels;
+    const lastRows = extent - (panels - lastPanels) * width;
+    const pack = (rows: number) => (): void => {
+      if (factor.term.op === 'load') this.plainGroup(rows);
+      else this.group(rows);
+      f.set(to, op('i32.add', get(to), i32(Math.ceil(rows / width) * panelBytes(factor))));
+    };
+    f.count(start, get(end), 1, () => {
+      this.locate();
+      const fullRows = groupPanels * width;
+      if (lastRows === fullRows) pack(fullRows)();
+      else if (panels <= groupPanels) pack(lastRows)();
+      else f.when(op('i32.le_s', get(this.first), i32(extent - fullRows)), pack(fullRows), pack(lastRows));
+    });
   }
 
-  /** A group of whole panels of plain elements, without a loop over them: most of packing is of this kind. */
-  private fullGroup(line: Local, step: Local): void {
+  /** A group of `rows` rows of plain elements, without a loop over them: most of packing is of this kind. */
+  private plainGroup(rows: number): void {
     const { f, factor } = this;
     const { width, axis, stepAxis, steps, term } = factor;
-    const pieces: { emitter: ExpressionEmitter; to: number; lanes: boolean }[] = [];
-    for (let panel = 0; panel < group; panel++) {
-      for (let offset = 0; offset < width; offset += offset + 4 <= width ? 4 : 1) {
+    const line = f.let('i32', get(to));
+    const step = f.let('i32', i32(0));
+    const stores: (() => void)[] = [];
+    for (let row = 0; row < roundUp(rows, width); ) {
+      const inPanel = row % width;
+      const offset = Math.floor(row / width) * panelBytes(factor) + inPanel * 4;
+      const lanes = inPanel + 4 <= width && row + 4 <= rows;
+      if (row < rows) {
         const emitter = this.bound();
-        const row = f.let('i32', op('i32.add', get(this.first), i32(panel * width + offset)));
-        const lanes = offset + 4 <= width;
-        if (lanes) emitter.bindLanes(axis, row);
-        else emitter.bind(axis, row);
+        const at = f.let('i32', op('i32.add', get(this.first), i32(row)));
+        if (lanes) emitter.bindLanes(axis, at);
+        else emitter.bind(axis, at);
         emitter.hoist([term]);
         emitter.bind(stepAxis, step);
-        pieces.push({ emitter, to: panel * panelBytes(factor) + offset * 4, lanes });
-      }
+        stores.push(() =>
+          emitter.scope(() => {
+            if (lanes) f.store('v128.store', get(line), emitter.vector(term), offset);
+            else f.store('f32.store', get(line), emitter.scalar(term), offset);
+          }),
+        );
+      } else stores.push(() => f.store('f32.store', get(line), f32(0), offset));
+      row += lanes ? 4 : 1;
     }
     f.count(step, i32(steps), 1, () => {
-      for (const { emitter, to, lanes } of pieces) {
-        emitter.scope(() => {
-          if (lanes) f.store('v128.store', get(line), emitter.vector(term), to);
-          else f.store('f32.store', get(line), emitter.scalar(term), to);
-        });
-      }
+      for (const store of stores) store();
       f.set(line, op('i32.add', get(line), i32(width * 4)));
     });
   }
 
-  /** Stores the elements `offset` to `offset` + 3 of a panel's step, those from `valid` on as zeros. */
-  private elements(
-    emitter: ExpressionEmitter,
-    axis: number,
-    row: Local,
-    offset: number,
-    target: Local,
-    valid: number,
-  ): void {
+  /** A group of `rows` rows of any elements. */
+  private group(rows: number): void {
+    const { f, factor } = this;
+    const { width, axis, stepAxis, steps, term } = factor;
+    const emitter = this.bound();
+    const whole = rows - (rows % width);
+    const line = f.let('i32', get(to));
+    const step = f.let('i32', i32(0));
+    const row = f.local('i32');
+    const rowEnd = f.let('i32', op('i32.add', get(this.first), i32(whole)));
+    const target = f.local('i32');
+    emitter.hoist([term]);
+    emitter.bind(stepAxis, step);
+    f.count(step, i32(steps), 1, () =>
+      emitter.scope(() => {
+        emitter.hoist([term]);
+        f.set(row, get(this.first));
+        f.set(target, get(line));
+        f.count(row, get(rowEnd), width, () => {
+          this.panelStep(emitter, axis, row, target, width);
+          f.set(target, op('i32.add', get(target), i32(panelBytes(factor))));
+        });
+        if (whole < rows) {
+          f.set(row, get(rowEnd));
+          this.panelStep(emitter, axis, row, target, rows - whole);
+        }
+        f.set(line, op('i32.add', get(line), i32(width * 4)));
+      }),
+    );
+  }
+
+  /** Stores a panel's elements of one step; those from `valid` on are zeros. */
+  private panelStep(emitter: ExpressionEmitter, axis: number, row: Local, target: Local, valid: number): void {
     const { f, factor } = this;
     const { width, term } = factor;
-    const at = (i: number): Local => (i === 0 ? row : f.let('i32', op('i32.add', get(row), i32(i))));
-    const scalar = (i: number): Local =>
+    for (let i = 0; i < width; ) {
+      const lanes = i + 4 <= Math.min(width, valid);
+      const offset = i;
       emitter.scope(() => {
-        emitter.bind(axis, at(i));
-        return f.let('f32', emitter.scalar(term));
+        const at = offset === 0 ? row : f.let('i32', op('i32.add', get(row), i32(offset)));
+        if (lanes) {
+          emitter.bindLanes(axis, at);
+          f.store('v128.store', get(target), emitter.vector(term), offset * 4);
+          return;
+        }
+        emitter.bind(axis, at);
+        f.store('f32.store', get(target), offset < valid ? emitter.scalar(term) : f32(0), offset * 4);
       });
-    if (offset + 4 <= Math.min(width, valid)) {
-      emitter.scope(() => {
-        emitter.bindLanes(axis, at(offset));
-        f.store('v128.store', get(target), emitter.vector(term), offset * 4);
-      });
-      return;
-    }
-    for (let i = offset; i < Math.min(width, offset + 4); i++) {
-      f.store('f32.store', get(target), i < valid ? get(scalar(i)) : f32(0), i * 4);
+      i += lanes ? 4 : 1;
     }
   }
 
