@@ -76,6 +76,8 @@ interface Memo {
 
 export class ExpressionEmitter {
   readonly f: FunctionBuilder;
+  /** Terms that are known to be at most 0, whose exponential is cheaper. */
+  readonly atMostZero: Set<Expr> = new Set();
   readonly #library: Library;
   readonly #sources: readonly Source[];
   /** Bits of the axis whose four consecutive values are the lanes, 0 for none; and of the accumulator when it has lanes. */
@@ -275,6 +277,7 @@ export class ExpressionEmitter {
     if (e.op === 'cast')
       return x.type === e.type ? a : (vectorCasts[`${x.type} ${e.type}`] ?? unknown(e))(this.#library, a, b);
     if (e.op === 'bitcast') return a;
+    if (e.op === 'exp' && this.atMostZero.has(x)) return this.#library.inline('expBelowOne', a);
     if ((e.op === 'shl' || e.op === 'shr') && x.type !== 'f32' && (depends(y) & this.#varying) === 0) {
       return op(`i32x4.${e.op}${e.op === 'shr' ? (x.type === 'u32' ? '_u' : '_s') : ''}`, a, this.scalar(y));
     }

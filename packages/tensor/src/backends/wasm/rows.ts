@@ -6,6 +6,7 @@
 import type { RowKernel } from '../../compile/kernel.ts';
 import { type DType, dtypes } from '../../dtype.ts';
 import type { Expr } from '../../expr/expr.ts';
+import { accumulator, sub } from '../../expr/expr.ts';
 import { type Code, type FunctionBuilder, get, i32, type Local, op } from './assembler.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { scratchBytes } from './gemm.ts';
@@ -56,6 +57,9 @@ class RowWriter {
     const types = [...uses.map(({ dtype }) => dtype), ...schedule.kept];
     const sources = this.addresses.map((address, i) => ({ address, dtype: types[i] as DType }));
     this.emitter = new ExpressionEmitter(f, library, sources);
+    for (const [stage, { op: reduceOp, body }] of kernel.stages.entries()) {
+      if (reduceOp === 'max') this.emitter.atMostZero.add(sub(body, accumulator(body.type, stage)));
+    }
   }
 
   rows(): void {
