@@ -7,6 +7,9 @@ import { layout } from './walk.ts';
 /** An argument: the address of a buffer of the program, or of a place in the workspace. */
 type Argument = { readonly buffer: number } | { readonly workspace: number };
 
+/** A run of fewer nanoseconds than this is over before another thread is awake. */
+const worthWaking = 250_000;
+
 /** Numbers for the workspace in a work's list of memory: one for each factor's panels, both for everything else. */
 const workspaceParts = [-1, -2];
 
@@ -85,7 +88,8 @@ export class RunRecord {
     this.#arguments = words;
     this.panels = kept;
     this.workspace = kernels.reduce((bytes, kernel) => Math.max(bytes, kernel.workspace), 0);
-    this.parallel = this.#phases.some((phase) => phase.chunks > 1);
+    const duration = works.reduce((sum, { units, cost }) => sum + units * cost, 0);
+    this.parallel = duration >= worthWaking && this.#phases.some((phase) => phase.chunks > 1);
     this.#stepsAt = layout.header + this.#phases.length * layout.phase;
     this.#argumentsAt = this.#stepsAt + works.length * layout.step;
     this.bytes = this.#argumentsAt + words.length * 4;
