@@ -7,7 +7,7 @@ import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Backend, Executable, Slot, Template } from '../backend.ts';
 import { anyMicroKernel, chooseMicroKernel } from './choose.ts';
 import { type CompiledKernel, compileKernels, multiplies } from './compile.ts';
-import { enableEngineFlags, hasRelaxedSimd } from './engine.ts';
+import { enableEngineFlags, hasRelaxedSimd, joinsVectors } from './engine.ts';
 import { scratchBytes } from './gemm.ts';
 import { DeviceMemory, type Piece } from './memory.ts';
 import { PackedCopies } from './packed.ts';
@@ -105,7 +105,8 @@ class WasmBackend implements Backend {
     this.#memory = memory;
     this.#threads = threads;
     this.#scratch = scratch;
-    const simd = hasRelaxedSimd() ? '128-bit SIMD with relaxed multiply-add' : '128-bit SIMD';
+    const width = joinsVectors() ? '128-bit SIMD joined to 256 bits' : '128-bit SIMD';
+    const simd = hasRelaxedSimd() ? `${width}, relaxed multiply-add` : width;
     this.description = `WebAssembly, ${simd}, ${threads.count} ${threads.count === 1 ? 'thread' : 'threads'}`;
     this.limits = {
       buffersPerKernel: 1024,
