@@ -312,6 +312,11 @@ describe('derivatives', () => {
     await all(name, one.f, inputsOf(one), 2);
   });
 
+  it('of huberLoss equal central differences where the operands are equal', async () => {
+    const same: NaiveArray = { shape: [3], data: [-1.5, 0, 0.25] };
+    await checkSecondGradient('huberLoss', (cases.huberLoss as Case).f, [same, same]);
+  });
+
   it('of view chains equal central differences', async () => {
     await fc.assert(
       fc.asyncProperty(viewChains(4, { most: 12 }), async (chain) => {

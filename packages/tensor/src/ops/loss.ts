@@ -187,8 +187,10 @@ export function l1Loss(input: Node, target: Node, reduction: Reduction): Node {
 /** d²/2 up to |d| = delta, and delta · (|d| - delta/2) beyond. */
 export function huberLoss(input: Node, target: Node, delta: number, reduction: Reduction): Node {
   const [x, y] = matching('huberLoss', input, target);
-  const distance = apply('abs', sub(x, y));
-  const near = mul(apply('square', distance), constantLike(x, 0.5));
+  const difference = sub(x, y);
+  const distance = apply('abs', difference);
+  // Not of the distance, whose slope at 0 would make the curvature there 0.
+  const near = mul(apply('square', difference), constantLike(x, 0.5));
   const far = mul(constantLike(x, delta), sub(distance, constantLike(x, delta / 2)));
   return reduceLosses(where(apply('le', distance, constantLike(x, delta)), near, far), reduction);
 }
