@@ -57,31 +57,36 @@ export async function availableThreads(): Promise<number> {
   return scope.crossOriginIsolated ? (scope.navigator?.hardwareConcurrency ?? 1) : 1;
 }
 
-async function startWorker(listen: Listen): Promise<WorkerHandle> {
+/** A function that starts a worker. */
+async function workerStarter(listen: Listen): Promise<() => WorkerHandle> {
   if (inNode) {
     const { Worker: NodeWorker } = await import('node:worker_threads');
-    const worker = new NodeWorker(workerScript, { eval: true, execArgv: [] });
-    worker.on('message', listen.message);
-    worker.on('error', listen.error);
-    worker.unref();
-    return {
-      post: (message) => worker.postMessage(message),
-      keepAlive: (needed) => (needed ? worker.ref() : worker.unref()),
-      close: () => worker.terminate(),
+    return () => {
+      const worker = new NodeWorker(workerScript, { eval: true, execArgv: [] });
+      worker.on('message', listen.message);
+      worker.on('error', listen.error);
+      worker.unref();
+      return {
+        post: (message) => worker.postMessage(message),
+        keepAlive: (needed) => (needed ? worker.ref() : worker.unref()),
+        close: () => worker.terminate(),
+      };
     };
   }
-  const url = URL.createObjectURL(new Blob([workerScript], { type: 'text/javascript' }));
-  const worker = new Worker(url);
-  worker.onmessage = (event) => listen.message(event.data);
-  worker.onerror = (event) => listen.error(new Error(event.message));
-  return {
-    post: (message) => worker.postMessage(message),
-    keepAlive: () => {},
-    close: () => {
-      worker.terminate();
-      URL.revokeObjectURL(url);
-      return undefined;
-    },
+  return () => {
+    const url = URL.createObjectURL(new Blob([workerScript], { type: 'text/javascript' }));
+    const worker = new Worker(url);
+    worker.onmessage = (event) => listen.message(event.data);
+    worker.onerror = (event) => listen.error(new Error(event.message));
+    return {
+      post: (message) => worker.postMessage(message),
+      keepAlive: () => {},
+      close: () => {
+        worker.terminate();
+        URL.revokeObjectURL(url);
+        return undefined;
+      },
+    };
   };
 }
 
@@ -101,6 +106,10 @@ export class Threads {
   readonly #options: ThreadsOptions;
   #scratch: readonly number[];
   readonly #workers: WorkerHandle[] = [];
+  readonly #unsent: ((worker: number) => object)[] = [];
+  #startWorker: () => WorkerHandle = () => {
+    throw new DeviceError('wasm: threads that were not started');
+  };
   readonly #kernels: WebAssembly.Table;
   #walk: Record<string, (...args: number[]) => void> = {};
   #runNumber = 0;
@@ -125,12 +134,26 @@ export class Threads {
       message: (value) => threads.#answered(value as number),
       error: (error) => threads.#failed(error),
     };
-    for (let i = 1; i < scratch.length; i++) threads.#workers.push(await startWorker(listen));
-    // Nobody waits for a worker to be up: until then the others do its share.
-    for (const [i, worker] of threads.#workers.entries()) {
-      worker.post({ memory, walk, controls, scratch: scratch[i + 1] });
-    }
+    threads.#startWorker = await workerStarter(listen);
+    threads.#post((i) => ({ memory, walk, controls, scratch: scratch[i + 1] }));
     return threads;
+  }
+
+  /** Sends every worker a message, or keeps it for those that are not started yet. */
+  #post(message: (worker: number) => object): void {
+    if (this.#workers.length === 0 && this.count > 1) this.#unsent.push(message);
+    for (const [i, worker] of this.#workers.entries()) worker.post(message(i));
+  }
+
+  /** Starts the workers when there is work for them. Nobody waits for one to be up: until then the others do its share. */
+  #start(): void {
+    if (this.#workers.length > 0) return;
+    for (let i = 0; i < this.count - 1; i++) {
+      const worker = this.#startWorker();
+      for (const message of this.#unsent) worker.post(message(i));
+      this.#workers.push(worker);
+    }
+    this.#unsent.length = 0;
   }
 
   /** Sends every worker a message; resolves when all have dealt with it. */
@@ -170,14 +193,14 @@ export class Threads {
       this.#kernels.set(first + i, instance.exports[name] as () => void);
     }
     // Messages arrive in order: the kernels are there before any run that the workers are asked to join.
-    for (const worker of this.#workers) worker.post({ module, names });
+    this.#post(() => ({ module, names }));
     return first;
   }
 
   /** Gives the threads other private memory, one address for each, for the runs that follow. */
   moveScratch(addresses: readonly number[]): void {
     this.#scratch = addresses;
-    for (const [i, worker] of this.#workers.entries()) worker.post({ scratch: addresses[i + 1] });
+    this.#post((i) => ({ scratch: addresses[i + 1] }));
   }
 
   /**
@@ -190,11 +213,12 @@ export class Threads {
     const scratch = this.#scratch;
     const walk = this.#walk.walk as (run: number, scratch: number) => void;
     const leave = this.#walk.leave as (controls: number) => number;
-    if (this.#workers.length === 0 || !parallel) return walk(run, scratch[0] as number);
+    if (this.count === 1 || !parallel) return walk(run, scratch[0] as number);
+    this.#start();
     const number = ++this.#runNumber;
     Atomics.store(new Int32Array(this.#options.memory.buffer), (controls + control.open) >>> 2, number);
     if (!mayBlock) return this.#tell(() => ({ number, run })).then(() => void leave(controls));
-    for (const worker of this.#workers) worker.post({ number, run });
+    this.#post(() => ({ number, run }));
     try {
       walk(run, scratch[0] as number);
     } catch (error) {
