@@ -35,10 +35,6 @@ export class Groups {
     return this.#members[kernel] as readonly number[];
   }
 
-  writer(buffer: number): number | undefined {
-    return this.#writers.get(buffer);
-  }
-
   readers(buffer: number): readonly number[] {
     return this.#readers.get(buffer) ?? [];
   }

@@ -6,7 +6,7 @@ import { Node, type Op } from '../graph.ts';
 import { broadcastShapes, sizeOf } from '../shape.ts';
 import { cast } from './elementwise.ts';
 import { broadcastTo } from './generate.ts';
-import { permute, permuteOp, reshape } from './view.ts';
+import { permute, reshape } from './view.ts';
 
 /** The last two axes exchanged. Layouts are strides: nothing is moved. */
 export function transpose(x: Node): Node {
@@ -17,23 +17,12 @@ export function transpose(x: Node): Node {
 export const contractOp: Op = {
   name: 'contract',
   kind: 'contract',
-  // The adjoint of a contraction is two contractions. That of a transposed operand, as a linear layer's weight is, is
-  // computed in the layout of what was transposed, whose gradient is then a matrix as it lies in memory.
+  // The adjoint of a contraction is two contractions.
   vjp(node, gradient) {
     const [a, b] = node.inputs as [Node, Node];
-    return [
-      isTransposed(a) ? transpose(contract(b, transpose(gradient))) : contract(gradient, transpose(b)),
-      isTransposed(b) ? transpose(contract(transpose(gradient), a)) : contract(transpose(a), gradient),
-    ];
+    return [contract(gradient, transpose(b)), contract(transpose(a), gradient)];
   },
 };
-
-/** Whether `x` is a matrix with its last two axes exchanged. */
-function isTransposed(x: Node): boolean {
-  const rank = x.shape.length;
-  if (x.op !== permuteOp || x.storage !== undefined) return false;
-  return (x.attributes as readonly number[]).every((axis, i) => axis === (i < rank - 2 ? i : 2 * rank - 3 - i));
-}
 
 /** [...batch, M, K] times [...batch, K, N], with equal batch axes and dtypes. */
 export function contract(a: Node, b: Node): Node {

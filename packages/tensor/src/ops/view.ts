@@ -46,7 +46,7 @@ export function reshape(x: Node, shape: Shape): Node {
   return new Node(reshapeOp, [x], undefined, resolved, x.dtype);
 }
 
-export const permuteOp: Op = {
+const permuteOp: Op = {
   name: 'permute',
   kind: 'pointwise',
   reads: 'once',

@@ -303,6 +303,14 @@ export const call =
     f.index(0x10, index);
   };
 
+/** The smaller of two integers. */
+export const smaller =
+  (a: Code, b: Code): Code =>
+  (f) => {
+    const [x, y] = [f.let('i32', a), f.let('i32', b)];
+    op('select', get(x), get(y), op('i32.lt_s', get(x), get(y)))(f);
+  };
+
 /** Calls entry `entry` of the imported table, which has the function type `type`. */
 export const callIndirect =
   (type: number, entry: Code, ...args: readonly Code[]): Code =>

@@ -4,7 +4,18 @@
  * [queries][keys], sums over all queries for the keys and values.
  */
 import type { AttentionKernel, MatrixUse } from '../../compile/attention-kernel.ts';
-import { type Code, call, type FunctionBuilder, f32, fillMemory, get, i32, type Local, op } from './assembler.ts';
+import {
+  type Code,
+  call,
+  type FunctionBuilder,
+  f32,
+  fillMemory,
+  get,
+  i32,
+  type Local,
+  op,
+  smaller,
+} from './assembler.ts';
 import { definePackAcross, definePackAlong, defineTurn, defineUnpack } from './attention-panels.ts';
 import {
   type HeadWriter,
@@ -15,14 +26,13 @@ import {
   plus,
   rates,
   repeat,
-  roundUp,
   ScratchLayout,
   scratchAt,
-  smaller,
   type Tile,
   visibilityOf,
 } from './attention-parts.ts';
 import { definePowers, defineSlopes } from './attention-softmax.ts';
+import { roundUp } from './axes.ts';
 import type { Library } from './library.ts';
 
 /** Most weights, and as many slopes, that are kept until their products with all queries are taken. */

@@ -1,6 +1,6 @@
 /** Attention of one head: a few queries at a time, whose scores fill one panel. */
 import type { AttentionKernel, MatrixUse } from '../../compile/attention-kernel.ts';
-import { call, fillMemory, get, i32, op } from './assembler.ts';
+import { call, fillMemory, get, i32, op, smaller } from './assembler.ts';
 import { definePackAcross, definePackAlong, defineUnpack } from './attention-panels.ts';
 import {
   type HeadWriter,
@@ -10,14 +10,13 @@ import {
   panelsOf,
   plus,
   rates,
-  roundUp,
   ScratchLayout,
   scratchAt,
-  smaller,
   type Tile,
   visibilityOf,
 } from './attention-parts.ts';
 import { definePowers } from './attention-softmax.ts';
+import { roundUp } from './axes.ts';
 import type { Library } from './library.ts';
 
 export function writeForward(library: Library, kernel: AttentionKernel, tile: Tile): HeadWriter {

@@ -2,29 +2,9 @@
  * Small matrices brought into panels and back: the forms that the micro-kernel reads and writes. All strides are in
  * bytes, and the columns of a matrix are neighbours.
  */
-import { type Code, type FunctionBuilder, f32, f32x4, get, i32, type Local, load, op, shuffle } from './assembler.ts';
+import { type Code, type FunctionBuilder, f32, f32x4, get, i32, type Local, load, op } from './assembler.ts';
+import { storeLane, transpose4 } from './lanes.ts';
 import type { Library } from './library.ts';
-
-/** The rows of the matrix of four vectors become its columns. */
-export function transpose4(f: FunctionBuilder, rows: readonly Code[]): Code[] {
-  const [a, b, c, d] = rows.map((row) => f.let('v128', row)) as [Local, Local, Local, Local];
-  const pair = (x: Local, y: Local, lanes: readonly number[]): Local => f.let('v128', shuffle(get(x), get(y), lanes));
-  const [ab, cd] = [pair(a, b, [0, 4, 1, 5]), pair(c, d, [0, 4, 1, 5])];
-  const [abHigh, cdHigh] = [pair(a, b, [2, 6, 3, 7]), pair(c, d, [2, 6, 3, 7])];
-  const join = (x: Local, y: Local, lanes: readonly number[]): Code => shuffle(get(x), get(y), lanes);
-  return [
-    join(ab, cd, [0, 1, 4, 5]),
-    join(ab, cd, [2, 3, 6, 7]),
-    join(abHigh, cdHigh, [0, 1, 4, 5]),
-    join(abHigh, cdHigh, [2, 3, 6, 7]),
-  ];
-}
-
-function storeLane(f: FunctionBuilder, address: Code, vector: Local, lane: number, offset: number): void {
-  address(f);
-  get(vector)(f);
-  f.access('v128.store32_lane', offset, lane);
-}
 
 /** Addresses of `count` rows `stride` apart, and `instead` for those from `rows` on. */
 function rowAddresses(
@@ -72,7 +52,7 @@ export function definePackAcross(library: Library, width: number, scale = 1): nu
         }
         for (; i < width; i++) {
           const row = f.let('v128', four(i));
-          for (const j of [0, 1, 2, 3]) storeLane(f, get(to), row, j, (j * width + i) * 4);
+          for (const j of [0, 1, 2, 3]) storeLane(f, 'v128.store32_lane', get(to), row, j, (j * width + i) * 4);
         }
         f.set(to, op('i32.add', get(to), i32(4 * width * 4)));
       });
@@ -148,7 +128,7 @@ export function defineUnpack(library: Library, width: number, columns: number): 
       for (let j = 0; j < columns % 4; j++) {
         for (let g = 0; g < width / 4; g++) {
           const column = f.let('v128', four(j, g));
-          for (const i of [0, 1, 2, 3]) storeLane(f, at(g * 4 + i), column, i, j * 4);
+          for (const i of [0, 1, 2, 3]) storeLane(f, 'v128.store32_lane', at(g * 4 + i), column, i, j * 4);
         }
       }
     },

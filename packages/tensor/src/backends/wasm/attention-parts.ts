@@ -1,7 +1,8 @@
 /** What attention and its gradients are written with: private memory, panels of a head, and products of panels. */
 import type { AttentionKernel, MatrixUse } from '../../compile/attention-kernel.ts';
-import { type Code, call, type FunctionBuilder, get, i32, type Local, op } from './assembler.ts';
+import { type Code, call, type FunctionBuilder, get, i32, type Local, op, smaller } from './assembler.ts';
 import type { Visibility } from './attention-softmax.ts';
+import { roundUp } from './axes.ts';
 import { parameter } from './loop.ts';
 
 /** The register tile of the engine, and the index of its micro-kernel. */
@@ -10,8 +11,6 @@ export interface Tile {
   readonly columns: number;
   readonly multiply: number;
 }
-
-export const roundUp = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
 
 /** Pieces of private memory, one after the other. */
 export class ScratchLayout {
@@ -51,13 +50,6 @@ export interface HeadWriter {
   /** Code for rows of queries from `first` to `end` - 1. */
   write(f: FunctionBuilder, at: (use: MatrixUse, result?: boolean) => Local, first: Local, end: Local): void;
 }
-
-export const smaller =
-  (a: Code, b: Code): Code =>
-  (f) => {
-    const [x, y] = [f.let('i32', a), f.let('i32', b)];
-    op('select', get(x), get(y), op('i32.lt_s', get(x), get(y)))(f);
-  };
 
 /** Runs `body` for 0 to `count` - 1. */
 export function repeat(f: FunctionBuilder, count: Code, body: (i: Local) => void): void {

@@ -4,11 +4,11 @@
  * product with the values. All panels of a head lie in the thread's private memory.
  */
 import type { AttentionKernel, MatrixUse } from '../../compile/attention-kernel.ts';
-import { get, i32, type Local, op } from './assembler.ts';
+import { get, i32, type Local, op, smaller } from './assembler.ts';
 import { writeBackward } from './attention-backward.ts';
 import { writeForward } from './attention-forward.ts';
-import { type HeadWriter, roundUp, smaller, type Tile } from './attention-parts.ts';
-import { product } from './axes.ts';
+import type { HeadWriter, Tile } from './attention-parts.ts';
+import { product, roundUp } from './axes.ts';
 import type { Library } from './library.ts';
 import { decode, kernelParameters, loadArguments, type Phase, parameter } from './loop.ts';
 

@@ -22,6 +22,9 @@ interface Nest {
   terms: Expr[];
 }
 
+/** `n` to the next multiple of `unit`. */
+export const roundUp = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
+
 export const product = (extents: readonly number[]): number => extents.reduce((a, b) => a * b, 1);
 
 /** The loop nest of `kernel`. Throws DeviceError past the limit on axes. */

@@ -45,14 +45,11 @@ class WasmExecutable implements Executable {
   readonly kernels: readonly CompiledKernel[];
   readonly record: RunRecord;
   readonly program: Program;
-  /** Buffers that a run writes. */
-  readonly written: ReadonlySet<number>;
 
   constructor(program: Program, kernels: readonly CompiledKernel[], record: RunRecord, modules: number) {
     this.program = program;
     this.kernels = kernels;
     this.record = record;
-    this.written = new Set(program.kernels.flatMap(({ outputs }) => outputs.map(({ buffer }) => buffer)));
     this.stats = { dispatches: kernels.length, passes: record.phases, submits: 1, pipelines: modules };
   }
 }
@@ -197,10 +194,10 @@ class WasmBackend implements Backend {
       return found;
     });
     return this.#after(() => {
-      const { record, written } = executable;
+      const { record } = executable;
       const addresses = own.map(({ piece }) => piece.address);
       const workspace = this.#workspaceFor(record.workspace);
-      for (const buffer of written) (own[buffer] as WasmSlot).packed.drop();
+      for (const buffer of record.written) (own[buffer] as WasmSlot).packed.drop();
       const panels = record.panels.map(({ buffer, layout, bytes }) => {
         return (own[buffer] as WasmSlot).packed.place(layout, bytes);
       });

@@ -6,8 +6,8 @@ import type { BufferUse, Kernel, LoopKernel } from '../../compile/kernel.ts';
 import { dtypes } from '../../dtype.ts';
 import type { Expr } from '../../expr/expr.ts';
 import { affine } from '../../expr/simplify.ts';
-import { type Code, call, type FunctionBuilder, get, i32, type Local, load, op } from './assembler.ts';
-import { product } from './axes.ts';
+import { type Code, call, type FunctionBuilder, get, i32, type Local, load, op, smaller } from './assembler.ts';
+import { product, roundUp } from './axes.ts';
 import { depends, ExpressionEmitter } from './expression.ts';
 import type { Library } from './library.ts';
 import {
@@ -40,8 +40,6 @@ const tileBytes = (tileRows + 8) * (tileColumns + 16) * 4;
 
 /** Bytes of private memory of a thread: one tile of the product, and panels. */
 export const scratchBytes: number = tileBytes + privateBytes;
-
-const roundUp = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
 
 /** Whether a kernel is a contraction large enough in every direction to be worth packing. */
 export function isContraction(kernel: Kernel): kernel is LoopKernel {
@@ -273,8 +271,6 @@ function tileCost({ kernel, m, n, k, rows, columns }: Contraction): number {
   return Math.min(rows, m) * Math.min(columns, n) * (k / 25 + epilogue + 0.3) + 50;
 }
 
-const smaller = (a: Code, bound: number): Code => op('select', a, i32(bound), op('i32.lt_s', a, i32(bound)));
-
 /** Writes the code of one tile: the product of its panels, and the outputs' values from it. */
 class TileWriter {
   readonly f: FunctionBuilder;
@@ -306,8 +302,8 @@ class TileWriter {
     emitter.scope(() => {
       const batchLocals = bindAxes(emitter, 0, batch.length);
       decode(f, get(this.matrix), batch, batchLocals);
-      const rowEnd = f.let('i32', smaller(op('i32.add', get(this.row), i32(rows)), m));
-      const columnEnd = f.let('i32', smaller(op('i32.add', get(this.column), i32(columns)), n));
+      const rowEnd = f.let('i32', smaller(op('i32.add', get(this.row), i32(rows)), i32(m)));
+      const columnEnd = f.let('i32', smaller(op('i32.add', get(this.column), i32(columns)), i32(n)));
       const [a, b] = factors.map((factor) => f.let('i32', panels(factor, batchLocals))) as [Local, Local];
       this.multiply(a, b, rowEnd, columnEnd);
       this.finish(rowEnd, columnEnd);
@@ -345,7 +341,7 @@ class TileWriter {
     }
     const step = f.let('i32', i32(0));
     f.count(step, i32(k), steps, () => {
-      const count = f.let('i32', smaller(op('i32.sub', i32(k), get(step)), steps));
+      const count = f.let('i32', smaller(op('i32.sub', i32(k), get(step)), i32(steps)));
       pass(get(step), get(count), op('i32.eqz', get(step)));
     });
   }

@@ -6,7 +6,9 @@
 import type { BufferUse } from '../../compile/kernel.ts';
 import { type Expr, walk } from '../../expr/expr.ts';
 import { type Code, type FunctionBuilder, f32, f32x4, get, i32, type Local, op, shuffle } from './assembler.ts';
+import { roundUp } from './axes.ts';
 import { ExpressionEmitter, strideAlong } from './expression.ts';
+import { storeLane, transpose4 } from './lanes.ts';
 import type { Library } from './library.ts';
 import { decode, loadArguments, termCost } from './loop.ts';
 
@@ -71,8 +73,6 @@ function lies({ term, axis, stepAxis }: Factor): 'across' | 'along' | 'scattered
   });
   return across ? 'across' : along ? 'along' : 'scattered';
 }
-
-const roundUp = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
 
 /** Adds the function pack(arguments, start, end, to): writes the panels of the units `start` to before `end` at `to`. */
 export function definePack(library: Library, factor: Factor): number {
@@ -290,31 +290,23 @@ class PackWriter {
   private storeTransposed(vectors: readonly Local[], line: Local, stride: number): void {
     const { f } = this;
     const [a, b, c, d] = vectors as [Local, Local?, Local?, Local?];
+    const lanes = [0, 1, 2, 3];
+    if (d !== undefined) {
+      for (const [i, step] of transpose4(f, vectors.map(get)).entries()) {
+        f.store('v128.store', get(line), step, i * stride);
+      }
+      return;
+    }
+    const single = (vector: Local, offset: number): void => {
+      for (const i of lanes) storeLane(f, 'v128.store32_lane', get(line), vector, i, i * stride + offset);
+    };
     if (b === undefined) {
-      for (const lane of [0, 1, 2, 3]) this.storeLanes('v128.store32_lane', line, a, lane * stride, lane);
+      single(a, 0);
       return;
     }
     const low = f.let('v128', shuffle(get(a), get(b), [0, 4, 1, 5]));
     const high = f.let('v128', shuffle(get(a), get(b), [2, 6, 3, 7]));
-    if (c === undefined || d === undefined) {
-      for (const [i, half] of [low, low, high, high].entries()) {
-        this.storeLanes('v128.store64_lane', line, half, i * stride, i % 2);
-        if (c !== undefined) this.storeLanes('v128.store32_lane', line, c, i * stride + 8, i);
-      }
-      return;
-    }
-    const lowRight = f.let('v128', shuffle(get(c), get(d), [0, 4, 1, 5]));
-    const highRight = f.let('v128', shuffle(get(c), get(d), [2, 6, 3, 7]));
-    for (const [i, [left, right]] of [[low, lowRight] as const, [high, highRight] as const].entries()) {
-      f.store('v128.store', get(line), shuffle(get(left), get(right), [0, 1, 4, 5]), 2 * i * stride);
-      f.store('v128.store', get(line), shuffle(get(left), get(right), [2, 3, 6, 7]), (2 * i + 1) * stride);
-    }
-  }
-
-  private storeLanes(name: string, line: Local, vector: Local, offset: number, lane: number): void {
-    const { f } = this;
-    get(line)(f);
-    get(vector)(f);
-    f.access(name, offset, lane);
+    for (const i of lanes) storeLane(f, 'v128.store64_lane', get(line), i < 2 ? low : high, i % 2, i * stride);
+    if (c !== undefined) single(c, 8);
   }
 }

@@ -41,6 +41,8 @@ export class RunRecord {
   readonly workspace: number;
   readonly parallel: boolean;
   readonly panels: readonly KeptPanels[];
+  /** Buffers of the program that a run writes. */
+  readonly written: ReadonlySet<number>;
   address = 0;
   readonly #works: readonly PlacedWork[];
   readonly #phases: readonly Phase[];
@@ -87,6 +89,7 @@ export class RunRecord {
     this.#phases = schedule(works);
     this.#arguments = words;
     this.panels = kept;
+    this.written = written;
     this.workspace = kernels.reduce((bytes, kernel) => Math.max(bytes, kernel.workspace), 0);
     const duration = works.reduce((sum, { units, cost }) => sum + units * cost, 0);
     this.parallel = duration >= worthWaking && this.#phases.some((phase) => phase.chunks > 1);
