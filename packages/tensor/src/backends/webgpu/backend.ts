@@ -11,9 +11,10 @@ import {
   openDevice,
   type WebGPUOptions,
 } from './device.ts';
-import { grid, shadersOf } from './kernels.ts';
+import { grid, type KernelShaders, shadersOf } from './kernels.ts';
 import { bufferOf, Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
+import { type Target, targetOf } from './target.ts';
 import { fromStored, toStored, wholeWords } from './transfer.ts';
 import type { Shader } from './wgsl.ts';
 
@@ -39,11 +40,19 @@ class WebGPUExecutable implements Executable {
   readonly program: Program;
   readonly dispatches: readonly Dispatch[];
   readonly parameters: GPUBuffer;
+  readonly scratch: readonly Slot[];
   /** Most recently used first. */
   readonly bound: BoundSlots[] = [];
 
-  constructor(program: Program, dispatches: readonly Dispatch[], parameters: GPUBuffer, pipelines: number) {
+  constructor(
+    program: Program,
+    dispatches: readonly Dispatch[],
+    parameters: GPUBuffer,
+    scratch: readonly Slot[],
+    pipelines: number,
+  ) {
     this.program = program;
+    this.scratch = scratch;
     this.dispatches = dispatches;
     this.parameters = parameters;
     const submits = dispatches.length === 0 ? 0 : 1;
@@ -61,7 +70,7 @@ export interface WebGPUBackend extends Backend {
  */
 export async function createWebGPUBackend(options: WebGPUOptions = {}): Promise<WebGPUBackend> {
   const { adapter, device } = await openDevice(options);
-  return new DeviceBackend(device, describeAdapter(adapter));
+  return new DeviceBackend(device, adapter.info, describeAdapter(adapter));
 }
 
 const words = (bytes: number): number => 4 * Math.ceil(bytes / 4);
@@ -71,19 +80,19 @@ class DeviceBackend implements WebGPUBackend {
   readonly description: string;
   readonly limits: Limits;
   readonly device: GPUDevice;
-  private readonly nativeF16: boolean;
+  private readonly target: Target;
   private readonly reports: DeviceReports;
   private readonly storage: Memory;
   private readonly pipelines: Pipelines;
   private readonly executables = new WeakSet<Executable>();
   private staging: GPUBuffer[] = [];
 
-  constructor(device: GPUDevice, description: string) {
+  constructor(device: GPUDevice, info: GPUAdapterInfo, description: string) {
     const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = device.limits;
     const bufferBytes = 4 * Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4);
     this.device = device;
-    this.nativeF16 = device.features.has('shader-f16');
-    this.description = `${description}${this.nativeF16 ? ', 16-bit floats' : ''}`;
+    this.target = targetOf(device, info);
+    this.description = `${description}${this.target.f16 ? ', 16-bit floats' : ''}`;
     this.limits = {
       buffersPerKernel: maxStorageBuffersPerShaderStage,
       bufferBytes,
@@ -162,7 +171,8 @@ class DeviceBackend implements WebGPUBackend {
   async compile(program: Program): Promise<Executable> {
     this.reports.check();
     this.checkSizes(program);
-    const shaders = program.kernels.flatMap((kernel) => shadersOf(kernel, this.nativeF16));
+    const kernels = program.kernels.map((kernel) => shadersOf(kernel, this.target));
+    const shaders = kernels.flatMap((kernel) => kernel.shaders);
     for (const shader of shaders) this.checkBindings(shader);
     const fresh = new Set(shaders.filter((shader) => !this.pipelines.has(shader)).map((shader) => shader.code)).size;
     const pipelines = await Promise.all(shaders.map((shader) => this.pipelines.get(shader)));
@@ -175,7 +185,7 @@ class DeviceBackend implements WebGPUBackend {
       grid: grid(shader.workgroups, limit),
       offset: offsets[i]!,
     }));
-    const executable = new WebGPUExecutable(program, dispatches, buffer, fresh);
+    const executable = new WebGPUExecutable(program, dispatches, buffer, this.scratchFor(kernels), fresh);
     this.executables.add(executable);
     return executable;
   }
@@ -229,6 +239,15 @@ class DeviceBackend implements WebGPUBackend {
     );
   }
 
+  /** Scratch buffers as large as any kernel needs them: kernels run one after the other, so all share the same ones. */
+  private scratchFor(kernels: readonly KernelShaders[]): Slot[] {
+    const sizes: number[] = [];
+    for (const { scratch = [] } of kernels) {
+      for (const [i, bytes] of scratch.entries()) sizes[i] = Math.max(sizes[i] ?? 0, bytes);
+    }
+    return sizes.map((bytes) => this.storage.alloc(bytes));
+  }
+
   /** One buffer with the parameter blocks of all dispatches, each at an offset that can be bound. */
   private parameterBlocks(shaders: readonly Shader[]): { buffer: GPUBuffer; offsets: number[] } {
     const alignment = this.device.limits.minUniformBufferOffsetAlignment / 4;
@@ -276,7 +295,9 @@ class DeviceBackend implements WebGPUBackend {
 
   private group(executable: WebGPUExecutable, dispatch: Dispatch, buffers: readonly GPUBuffer[]): GPUBindGroup {
     const { shader, layout, offset } = dispatch;
-    const used = shader.bindings.map(({ buffer }) => buffers[buffer]!);
+    const used = shader.bindings.map(({ buffer, scratch }) => {
+      return scratch ? bufferOf(executable.scratch[buffer]!) : buffers[buffer]!;
+    });
     shader.bindings.forEach(({ writable }, i) => {
       if (writable && used.indexOf(used[i]!) !== used.lastIndexOf(used[i]!)) {
         throw new DeviceError(
@@ -287,10 +308,10 @@ class DeviceBackend implements WebGPUBackend {
     });
     const size = 16 * Math.max(1, Math.ceil(shader.parameters.length / 4));
     const parameters = { buffer: executable.parameters, offset, size };
-    const entries = shader.bindings.map(({ buffer }, i) => ({
-      binding: i + 1,
-      resource: { buffer: buffers[buffer]!, size: Math.max(4, words(executable.program.buffers[buffer]!.bytes)) },
-    }));
+    const entries = shader.bindings.map(({ buffer, scratch }, i) => {
+      const { bytes } = (scratch ? executable.scratch : executable.program.buffers)[buffer]!;
+      return { binding: i + 1, resource: { buffer: used[i]!, size: Math.max(4, words(bytes)) } };
+    });
     return this.device.createBindGroup({ layout, entries: [{ binding: 0, resource: parameters }, ...entries] });
   }
 }

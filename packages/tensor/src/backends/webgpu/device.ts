@@ -25,7 +25,12 @@ const wantedLimits = [
 ] as const;
 
 /** Features that kernels have variants for. */
-const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16'];
+const wantedFeatures = [
+  'shader-f16',
+  'subgroups',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+] as readonly GPUFeatureName[];
 
 /** Dawn hides half precision on NVIDIA's Vulkan behind a switch. */
 const dawnOptions = ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'];

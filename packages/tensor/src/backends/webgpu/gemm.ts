@@ -7,6 +7,7 @@ import type { LoopKernel } from '../../compile/kernel.ts';
 import { type Expr, walk } from '../../expr/expr.ts';
 import { affine } from '../../expr/simplify.ts';
 import { bindingsOf, elementsPerThread, storeAll, wordDeclarations } from './storage.ts';
+import type { Target } from './target.ts';
 import { axesOf, bindCoordinates, product, rowMajor, Scope, type Shader, ShaderText } from './wgsl.ts';
 
 /** Sizes of the tiles. A thread computes `rows` x 4 neighbouring outputs, so a row of threads covers tileN / 4 columns. */
@@ -43,11 +44,11 @@ function sizesOf(kernel: LoopKernel): Sizes {
  * The schedule of a contraction by its shape, or undefined where the plain loop is as good (a dimension below 4) or
  * where rows of words-sharing outputs would not start at a word.
  */
-export function gemmSchedule(kernel: LoopKernel, nativeF16: boolean): GemmSchedule | undefined {
+export function gemmSchedule(kernel: LoopKernel, target: Target): GemmSchedule | undefined {
   if (!kernel.reduce?.factors) return undefined;
   const { m, n, k } = sizesOf(kernel);
   if (Math.min(m, n, k) < 4) return undefined;
-  const bindings = bindingsOf(kernel.inputs, kernel.outputs, nativeF16);
+  const bindings = bindingsOf(kernel.inputs, kernel.outputs, target);
   if (n % elementsPerThread(kernel.outputs, bindings) !== 0) return undefined;
   return m >= 48 && n >= 48 ? large : small;
 }
@@ -64,13 +65,13 @@ function contiguousAlong(factor: Expr, axis: number, axes: number): boolean {
 }
 
 /** The shader of a contraction, which `kernel` has to be: `gemmSchedule` says whether it is. */
-export function gemmShader(kernel: LoopKernel, nativeF16: boolean, schedule: GemmSchedule): Shader {
+export function gemmShader(kernel: LoopKernel, target: Target, schedule: GemmSchedule): Shader {
   const reduce = kernel.reduce;
   if (!reduce?.factors) throw new Error(`webgpu: '${kernel.name}' is no contraction`);
   const { batch, m, n, k } = sizesOf(kernel);
   const { tileM, tileN, tileK, rows } = schedule;
   const rank = kernel.shape.length;
-  const bindings = bindingsOf(kernel.inputs, kernel.outputs, nativeF16);
+  const bindings = bindingsOf(kernel.inputs, kernel.outputs, target);
   const shader = new ShaderText(kernel.inputs, bindings);
   const threadsX = tileN / columns;
   const threads = threadsX * (tileM / rows);

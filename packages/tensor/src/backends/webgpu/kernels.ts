@@ -4,6 +4,7 @@ import { DeviceError } from '../../errors.ts';
 import { gemmSchedule, gemmShader } from './gemm.ts';
 import { loopShader } from './loop.ts';
 import { scatterShaders } from './scatter.ts';
+import type { Target } from './target.ts';
 import { product, type Shader } from './wgsl.ts';
 
 /** Elements and steps are counted in i32, by threads of which the last ones count past the end. */
@@ -11,8 +12,16 @@ const mostElements = 2 ** 31 - 2 ** 18;
 
 type KernelWithShaders = Extract<Kernel, { readonly kind: 'loop' | 'scatter' }>;
 
-/** The shaders of `kernel`, to run in this order. Throws DeviceError for a kernel of another kind or with too many elements. */
-export function shadersOf(kernel: Kernel, nativeF16: boolean): Shader[] {
+/** What a kernel becomes. */
+export interface KernelShaders {
+  /** To run in this order. */
+  readonly shaders: readonly Shader[];
+  /** Bytes of the scratch buffers that they pass on to each other; their contents mean nothing before and after. */
+  readonly scratch?: readonly number[];
+}
+
+/** The shaders of `kernel`. Throws DeviceError for a kernel of another kind or with too many elements. */
+export function shadersOf(kernel: Kernel, target: Target): KernelShaders {
   if (kernel.kind !== 'loop' && kernel.kind !== 'scatter')
     throw new DeviceError(`webgpu: ${kernel.name}: there is no template for kernels of kind ${kernel.kind}`);
   for (const count of countsOf(kernel)) {
@@ -22,9 +31,9 @@ export function shadersOf(kernel: Kernel, nativeF16: boolean): Shader[] {
       'split the tensor',
     );
   }
-  if (kernel.kind === 'scatter') return scatterShaders(kernel, nativeF16);
-  const schedule = gemmSchedule(kernel, nativeF16);
-  return [schedule ? gemmShader(kernel, nativeF16, schedule) : loopShader(kernel, nativeF16)];
+  if (kernel.kind === 'scatter') return { shaders: scatterShaders(kernel, target) };
+  const schedule = gemmSchedule(kernel, target);
+  return { shaders: [schedule ? gemmShader(kernel, target, schedule) : loopShader(kernel, target)] };
 }
 
 /** What the threads of a kernel count: elements of outputs and sources, steps of reductions. */

@@ -5,6 +5,7 @@
 import type { LoopKernel } from '../../compile/kernel.ts';
 import { reduction } from './spellings.ts';
 import { bindingsOf, elementsPerThread, storeAll, wordDeclarations } from './storage.ts';
+import type { Target } from './target.ts';
 import { axesOf, bindCoordinates, indented, product, rowMajor, Scope, type Shader, ShaderText } from './wgsl.ts';
 
 /** How a loop kernel is spread over threads. */
@@ -23,13 +24,9 @@ export function loopSchedule(kernel: LoopKernel): LoopSchedule {
   return { threads: 256, reduceBy: 'thread' };
 }
 
-/** The shader of a loop kernel; `nativeF16` says that the device has 16-bit storage. */
-export function loopShader(
-  kernel: LoopKernel,
-  nativeF16: boolean,
-  schedule: LoopSchedule = loopSchedule(kernel),
-): Shader {
-  const bindings = bindingsOf(kernel.inputs, kernel.outputs, nativeF16);
+/** The shader of a loop kernel. */
+export function loopShader(kernel: LoopKernel, target: Target, schedule: LoopSchedule = loopSchedule(kernel)): Shader {
+  const bindings = bindingsOf(kernel.inputs, kernel.outputs, target);
   const shader = new ShaderText(kernel.inputs, bindings);
   const elements = product(kernel.shape);
   const perThread = elementsPerThread(kernel.outputs, bindings);

@@ -6,12 +6,13 @@ import type { LoopKernel, ScatterKernel } from '../../compile/kernel.ts';
 import { constant } from '../../expr/expr.ts';
 import { loopShader } from './loop.ts';
 import { bindingOf, bindingsOf, loadText } from './storage.ts';
+import type { Target } from './target.ts';
 import { type Shader, ShaderText } from './wgsl.ts';
 
 const threads = 64;
 
 /** The shaders of a scatter, to run one after the other: zeros everywhere, then the sums. */
-export function scatterShaders(kernel: ScatterKernel, nativeF16: boolean): Shader[] {
+export function scatterShaders(kernel: ScatterKernel, target: Target): Shader[] {
   const [output] = kernel.outputs;
   const zeros: LoopKernel = {
     kind: 'loop',
@@ -20,12 +21,12 @@ export function scatterShaders(kernel: ScatterKernel, nativeF16: boolean): Shade
     inputs: [],
     outputs: [{ ...output, value: constant(0) }],
   };
-  return [loopShader(zeros, nativeF16), sumsShader(kernel, nativeF16)];
+  return [loopShader(zeros, target), sumsShader(kernel, target)];
 }
 
-function sumsShader(kernel: ScatterKernel, nativeF16: boolean): Shader {
+function sumsShader(kernel: ScatterKernel, target: Target): Shader {
   const [source, indices] = kernel.inputs;
-  const bindings = bindingsOf(kernel.inputs, kernel.outputs, nativeF16);
+  const bindings = bindingsOf(kernel.inputs, kernel.outputs, target);
   const shader = new ShaderText(kernel.inputs, bindings);
   const { outer, count, inner, size, indexStrides } = kernel;
   const p = {

@@ -4,13 +4,16 @@
  */
 import type { BufferUse, Output } from '../../compile/kernel.ts';
 import { type DType, dtypes } from '../../dtype.ts';
+import type { Target } from './target.ts';
 
 export type StoredType = 'f32' | 'i32' | 'u32' | 'f16';
 
 /** One storage binding of a shader. */
 export interface Binding {
-  /** Position in the program's buffers. */
+  /** Position in the program's buffers, or in the kernel's scratch buffers. */
   readonly buffer: number;
+  /** Memory of the kernel alone, which its shaders pass on from one to the next. */
+  readonly scratch?: true;
   readonly writable: boolean;
   readonly stored: StoredType;
   readonly name: string;
@@ -26,12 +29,12 @@ const storedTypes: Readonly<Record<DType, StoredType>> = {
 };
 
 /** The bindings of a kernel: every buffer once, in the order of first use, writable when it is an output. */
-export function bindingsOf(inputs: readonly BufferUse[], outputs: readonly BufferUse[], nativeF16: boolean): Binding[] {
+export function bindingsOf(inputs: readonly BufferUse[], outputs: readonly BufferUse[], { f16 }: Target): Binding[] {
   const uses = [...inputs, ...outputs];
   return [...new Set(uses.map((use) => use.buffer))].map((buffer, i) => {
     const types = new Set(uses.filter((use) => use.buffer === buffer).map((use) => storedTypes[use.dtype]));
     const [only = 'u32'] = types;
-    const stored = types.size > 1 || (only === 'f16' && !nativeF16) ? 'u32' : only;
+    const stored = types.size > 1 || (only === 'f16' && !f16) ? 'u32' : only;
     return { buffer, writable: outputs.some((output) => output.buffer === buffer), stored, name: `buffer${i}` };
   });
 }
@@ -47,7 +50,7 @@ export function elementsPerThread(outputs: readonly BufferUse[], bindings: reado
 }
 
 export function bindingOf(use: BufferUse, bindings: readonly Binding[]): Binding {
-  return bindings.find((binding) => binding.buffer === use.buffer) as Binding;
+  return bindings.find(({ buffer, scratch }) => !scratch && buffer === use.buffer) as Binding;
 }
 
 /** WGSL for the element of `use` at `index` (an i32 text), in the dtype's scalar type. */

@@ -29,11 +29,13 @@ export class ShaderText {
   private readonly inputs: readonly BufferUse[];
   private readonly constants = new Map<Expr, string>();
   private readonly declarations: string[] = [];
+  private readonly extensions = new Set<string>();
   private names = 0;
 
   constructor(inputs: readonly BufferUse[], bindings: readonly Binding[]) {
     this.inputs = inputs;
     this.bindings = bindings;
+    if (bindings.some(({ stored }) => stored === 'f16')) this.enable('f16');
   }
 
   /** The text that reads `value` from the parameter block. */
@@ -65,6 +67,11 @@ export class ShaderText {
     return loadText(use, bindingOf(use, this.bindings), index);
   }
 
+  /** Asks for an extension of the language, such as `subgroups`. */
+  enable(extension: string): void {
+    this.extensions.add(extension);
+  }
+
   /** Adds a declaration before the entry point, such as workgroup memory. */
   declare(text: string): void {
     this.declarations.push(text);
@@ -90,7 +97,7 @@ export class ShaderText {
       '}',
     ];
     const head = [
-      ...(this.bindings.some(({ stored }) => stored === 'f16') ? ['enable f16;'] : []),
+      ...Array.from(this.extensions, (extension) => `enable ${extension};`),
       `@group(0) @binding(0) var<uniform> sizes: array<vec4i, ${blocks}>;`,
       ...lines,
       ...this.declarations,
