@@ -60,6 +60,11 @@ export function fromHalfBits(bits: number): number {
   return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
 
+/** `value` rounded to the nearest number of half precision, ties to even; an infinity from 65520 on. */
+export function roundToHalf(value: number): number {
+  return fromHalfBits(toHalfBits(value));
+}
+
 /** `value` rounded to the nearest integer, ties to even, as IEEE and PyTorch round. */
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);

@@ -5,7 +5,7 @@
  */
 import { dtypes } from '../dtype.ts';
 import { cost } from '../expr/cost.ts';
-import { axis, constant, type Expr } from '../expr/expr.ts';
+import { axis, constant, type Expr, half } from '../expr/expr.ts';
 import { affine } from '../expr/simplify.ts';
 import { type Node, topological } from '../graph.ts';
 import { type MapAttributes, mapOp } from '../ops/map.ts';
@@ -121,7 +121,10 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits, seen: Resol
 }
 
 function ownCost(node: Node): number {
-  if (node.op === mapOp) return cost((node.attributes as MapAttributes).expr);
+  if (node.op === mapOp) {
+    const value = (node.attributes as MapAttributes).expr;
+    return cost(node.dtype === 'f16' ? half(value) : value);
+  }
   if (node.inputs.length < 2) return 0;
   return node.op.reads === 'many' ? following : choosing;
 }

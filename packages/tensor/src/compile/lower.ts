@@ -9,6 +9,7 @@ import { flatten, unflatten } from '../ops/view.ts';
 import { sizeOf, stridesOf } from '../shape.ts';
 import { collapse, divisions } from './collapse.ts';
 import { type Fusion, unshaped } from './fuse.ts';
+import { beforeRounding, Halves } from './halves.ts';
 import type { BufferUse, Kernel, LoopKernel, ScatterKernel } from './kernel.ts';
 import { attentionKernel } from './lower-attention.ts';
 import { isComposite, type Resolution } from './resolution.ts';
@@ -104,11 +105,13 @@ function kernelOver(shape: readonly number[], root: Node, { stored, bufferOf, se
     return slot;
   };
 
+  const halves = new Halves();
   const memo = new Map<string, Expr>();
   const visit = (node: Node, index: readonly Expr[]): Expr => {
     if (node !== root && stored.has(node)) {
       if (sizeOf(node.shape) === 0) return constant(0, dtypes[node.dtype].scalar);
-      return load(slotOf(node), flatten(index, node.shape), dtypes[node.dtype].scalar);
+      const element = load(slotOf(node), flatten(index, node.shape), dtypes[node.dtype].scalar);
+      return node.dtype === 'f16' ? halves.add(element) : element;
     }
     const key = `${node.id} ${index.map((e) => e.id).join(' ')}`;
     const known = memo.get(key);
@@ -120,6 +123,7 @@ function kernelOver(shape: readonly number[], root: Node, { stored, bufferOf, se
     else if (node.op.kind === 'contract') value = contraction(node, index, read);
     else if (node.op.at) value = node.op.at(node, index, read);
     else throw new Error(`lower: ${node.op.name} has no elements`);
+    if (node.dtype === 'f16') value = halves.round(value);
     names.push(node.op === mapOp ? (node.attributes as MapAttributes).name : node.op.name);
     memo.set(key, value);
     return value;
@@ -154,7 +158,8 @@ function kernelOver(shape: readonly number[], root: Node, { stored, bufferOf, se
   const point = shape.map((extent, i) => axis(i, extent));
   const index = shape === root.shape ? point : unflatten(flatten(point, shape), root.shape);
   const value = cast(visit(root, index), dtypes[root.dtype].scalar);
-  const outputs = [{ buffer: bufferOf(root), dtype: root.dtype, value }];
+  const result = root.dtype === 'f16' ? beforeRounding(value) : value;
+  const outputs = [{ buffer: bufferOf(root), dtype: root.dtype, value: result }];
   const name = [...new Set(names)].join('+');
   return collapse({
     kind: 'loop',

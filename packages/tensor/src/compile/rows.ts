@@ -2,8 +2,7 @@
  * Row kernels: reductions of the same rows that build on one another, and what is computed from them element by
  * element, become one kernel. Only the flow of data decides: which elements a kernel reads of what another one wrote.
  */
-import { dtypes } from '../dtype.ts';
-import { accumulator, add, axis, constant, type Expr, load, mul, substitute, walk } from '../expr/expr.ts';
+import { accumulator, add, axis, constant, type Expr, half, load, mul, substitute, walk } from '../expr/expr.ts';
 import { linear } from '../expr/simplify.ts';
 import type { Node } from '../graph.ts';
 import { unflatten } from '../ops/view.ts';
@@ -143,7 +142,7 @@ function ownIndex(per: Part['per'], { rows, extent }: Geometry): Expr {
   return per === 'row' ? row : add(mul(row, constant(extent, 'i32')), axis(1, extent));
 }
 
-/** Whether every part reads what the others wrote at its own place alone, and unrounded by the buffer between them. */
+/** Whether every part reads what the others wrote at its own place alone, and whole numbers not cut by the buffer between them. */
 function aligned(parts: readonly Part[], geometry: Geometry): boolean {
   const written = new Map<number, Expr>();
   for (const { kernel, per } of parts) {
@@ -151,7 +150,7 @@ function aligned(parts: readonly Part[], geometry: Geometry): boolean {
   }
   return parts.every(({ kernel, body, values, per }) => {
     const within = kernel.inputs.map(({ buffer }) => written.get(buffer));
-    if (kernel.inputs.some(({ dtype }, slot) => within[slot] && dtypes[dtype].bytes < 4)) return false;
+    if (kernel.inputs.some(({ dtype }, slot) => within[slot] && dtype === 'u8')) return false;
     let matches = true;
     const check = (e: Expr): void => {
       if (e.op === 'load' && within[e.value]) matches &&= e.args[0] === within[e.value];
@@ -189,7 +188,7 @@ function assemble(
     if (kernel.reduce && body) stages.push({ op: kernel.reduce.op, body: resolve(body) });
     kernel.outputs.forEach(({ buffer, dtype }, i) => {
       const value = resolve(values[i] as Expr);
-      known.set(buffer, value);
+      known.set(buffer, dtype === 'f16' ? half(value) : value);
       if (wanted.has(buffer)) outputs.push({ buffer, dtype, value, per });
     });
   }

@@ -2,7 +2,7 @@
  * Siblings: elementwise kernels over the same points, of which one reads what the other writes at its own point, or
  * which read the same elements there, become one kernel of several outputs that passes over memory once.
  */
-import { type Expr, load, substitute, walk } from '../expr/expr.ts';
+import { type Expr, half, load, substitute, walk } from '../expr/expr.ts';
 import { linear } from '../expr/simplify.ts';
 import type { Node } from '../graph.ts';
 import { unflatten } from '../ops/view.ts';
@@ -133,8 +133,8 @@ function over(
         const inside = known.get(buffer);
         if (!inside) return load(slots.get(buffer) as number, index, leaf.type);
         // A narrow type rounds what goes through its buffer.
-        legal &&= index === point && dtype !== 'f16' && dtype !== 'u8';
-        return inside.value;
+        legal &&= index === point && dtype !== 'u8';
+        return dtype === 'f16' ? half(inside.value) : inside.value;
       });
     for (const { buffer, dtype, value } of part.outputs) {
       const result = swap(value);

@@ -8,6 +8,7 @@ const prices: Readonly<Partial<Record<ScalarOp, number>>> = {
   load: 0,
   accumulator: 0,
   cast: 0,
+  half: 2,
   div: 4,
   sqrt: 4,
   mod: 4,

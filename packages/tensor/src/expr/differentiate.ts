@@ -49,6 +49,8 @@ const rules: Readonly<Partial<Record<ScalarOp, Rule>>> = {
   min: extremum((a, b) => lt(a, b)),
   max: extremum((a, b) => lt(b, a)),
   select: (_, [condition], [, da, db]) => select(condition as Expr, da as Expr, db as Expr),
+  // As a conversion between floats: its steps are of the size of rounding errors, and the slope is that of what is rounded.
+  half: (_, __, [da]) => da as Expr,
   cast: (e, [a], [da]) => (a?.type === 'f32' && e.type === 'f32' ? (da as Expr) : zero),
 };
 

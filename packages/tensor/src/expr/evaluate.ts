@@ -1,5 +1,5 @@
 /** The meaning of every scalar operation on plain numbers: floats in 64 bits, integers exact at 32. */
-import { roundHalfEven, type ScalarType } from '../dtype.ts';
+import { roundHalfEven, roundToHalf, type ScalarType } from '../dtype.ts';
 import type { ScalarOp } from './expr.ts';
 
 const wrap: Readonly<Record<ScalarType, (x: number) => number>> = {
@@ -75,6 +75,7 @@ const common: Readonly<Partial<Record<ScalarOp, Scalar>>> = {
   tanh: Math.tanh,
   atan: Math.atan,
   erf,
+  half: roundToHalf,
   add: (a, b) => a + b,
   sub: (a, b) => a - b,
   pow: (a, b) => a ** b,

@@ -25,6 +25,7 @@ export type UnaryOp =
   | 'tanh'
   | 'erf'
   | 'atan'
+  | 'half'
   | 'not'
   | 'cast'
   | 'bitcast';
@@ -65,6 +66,7 @@ export type ScalarOp = LeafOp | UnaryOp | BinaryOp | 'select';
  * - integers: `add sub mul neg` wrap at 32 bits; `div` truncates; x div 0 = x, x mod 0 = 0; `mod` has the sign of the
  *   dividend (C's %, also for floats); shifts take the count modulo 32, `shr` is arithmetic for i32.
  * - `round` rounds half to even.
+ * - `half` rounds to the nearest number of half precision, ties to even; beyond 65504 + 16 to infinity.
  */
 export interface Expr {
   readonly op: ScalarOp;
@@ -132,6 +134,7 @@ export const le = (a: Expr, b: Expr): Expr => term('le', [a, b]);
 export const eq = (a: Expr, b: Expr): Expr => term('eq', [a, b]);
 export const select = (condition: Expr, whenTrue: Expr, whenFalse: Expr): Expr =>
   term('select', [condition, whenTrue, whenFalse]);
+export const half = (a: Expr): Expr => term('half', [a]);
 export const cast = (a: Expr, type: ScalarType): Expr => (a.type === type ? a : term('cast', [a], type));
 
 /**

@@ -58,6 +58,8 @@ function algebraic(op: ScalarOp, type: ScalarType, args: readonly Expr[]): Expr 
       return a.op === 'not' && a.type === type ? a.args[0] : undefined;
     case 'select':
       return a.op === 'constant' ? (a.value ? b : c) : b === c ? b : undefined;
+    case 'half':
+      return a.op === 'half' ? a : undefined;
     case 'cast':
       return a.type === type ? a : undefined;
     case 'lt':

@@ -12,7 +12,7 @@ import type {
   RowOutput,
   ScatterKernel,
 } from '../../compile/kernel.ts';
-import { type DType, dtypes, fromHalfBits, type TypedArray, toHalfBits } from '../../dtype.ts';
+import { type DType, dtypes, fromHalfBits, roundToHalf, type TypedArray, toHalfBits } from '../../dtype.ts';
 import { DeviceError } from '../../errors.ts';
 import { evaluateScalar } from '../../expr/evaluate.ts';
 import type { Expr } from '../../expr/expr.ts';
@@ -62,8 +62,6 @@ const stores: Readonly<Record<DType, (value: string) => string>> = {
   u8: (value) => `(${value}) & 255`,
   bool: (value) => `(${value}) ? 1 : 0`,
 };
-
-const roundToHalf = (value: number): number => fromHalfBits(toHalfBits(value));
 
 const spellLeaf = (e: Expr, name: (part: Expr) => string): string => {
   if (e.op === 'axis') return `i${e.value}`;

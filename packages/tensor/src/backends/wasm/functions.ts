@@ -251,6 +251,19 @@ function floatToHalf(f: FunctionBuilder, _: Library, p: Local): void {
   op('v128.or', get(value), op('v128.and', op('i32x4.shr_u', get(bits), i32(16)), i32x4(0x8000)))(f);
 }
 
+/** The number of half precision nearest to x, ties to even. Adding ½ rounds subnormals at their last bit, 2⁻²⁴. */
+function half(f: FunctionBuilder, _: Library, p: Local): void {
+  const magnitude = f.let('v128', op('v128.and', get(p), i32x4(0x7fffffff)));
+  const odd = op('v128.and', op('i32x4.shr_u', get(magnitude), i32(13)), i32x4(1));
+  const normal = op('v128.and', op('i32x4.add', op('i32x4.add', get(magnitude), i32x4(0xfff)), odd), i32x4(~0x1fff));
+  const subnormal = sub(add(get(magnitude), f32x4(0.5)), f32x4(0.5));
+  const value = f.let('v128', choose(op('i32x4.lt_s', get(magnitude), i32x4(0x38800000)), subnormal, normal));
+  // Infinity from 65520 on; NaN stays NaN.
+  const beyond = op('i32x4.max_s', get(magnitude), i32x4(0x7f800000));
+  f.set(value, choose(op('i32x4.ge_s', get(magnitude), i32x4(0x477ff000)), beyond, get(value)));
+  op('v128.or', get(value), op('v128.and', get(p), i32x4(-(2 ** 31))))(f);
+}
+
 const vector = (write: LibraryFunction['write']): LibraryFunction => ({
   parameters: ['v128'],
   results: ['v128'],
@@ -267,6 +280,7 @@ export const vectorFunctions: Readonly<Record<string, LibraryFunction>> = {
   tanh: vector(tanh),
   atan: vector(atan),
   erf: vector(erf),
+  half: vector(half),
   halfToFloat: vector(halfToFloat),
   floatToHalf: vector(floatToHalf),
   reduceAngle: { parameters: ['v128'], results: ['v128', 'v128'], write: reduceAngle },

@@ -48,7 +48,8 @@ const floatBinary = {
   eq: 'eq',
   ne: 'ne',
 };
-const transcendental = ['exp', 'log', 'sin', 'cos', 'tan', 'tanh', 'erf', 'atan'] as const;
+/** Functions of the library under their own names, on four lanes. */
+const functionNames = ['exp', 'log', 'sin', 'cos', 'tan', 'tanh', 'erf', 'atan', 'half'] as const;
 
 /** Operations that leave an integer as it is. */
 const integral: Rules = { floor: same, ceil: same, round: same, trunc: same };
@@ -67,7 +68,7 @@ export const throughLanes = (functions: Library, name: string, a: Code): Code =>
 const scalarFloat: Rules = {
   ...named('f32', floatUnary, floatBinary),
   ...Object.fromEntries(
-    transcendental.map((name): [string, Rule] => [name, (functions, a) => throughLanes(functions, name, a)]),
+    functionNames.map((name): [string, Rule] => [name, (functions, a) => throughLanes(functions, name, a)]),
   ),
   mod: library('floatRemainder'),
   pow: library('floatPower'),
@@ -176,7 +177,7 @@ const lanewise =
 const vectorFloat: Rules = {
   ...named('f32x4', floatUnary, floatBinary),
   ...Object.fromEntries(
-    transcendental.map((name): [string, Rule] => [name, (functions, a) => functions.inline(name, a)]),
+    functionNames.map((name): [string, Rule] => [name, (functions, a) => functions.inline(name, a)]),
   ),
   mod: lanewise('f32x4', library('floatRemainder')),
   pow: lanewise('f32x4', library('floatPower')),

@@ -196,6 +196,16 @@ const functions: Readonly<Record<string, string>> = {
   if (magnitude < 0x38800000u) { return sign | u32(round(abs(x) * 16777216.0)); }
   return sign | ((magnitude + 0xfffu + ((magnitude >> 13u) & 1u) - 0x38000000u) >> 13u);
 }`,
+
+  // The number of half precision nearest to x, ties to even: quantizeToF16 leaves overflow and subnormals to the device.
+  nearest_half: `fn nearest_half(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  let sign = bits & 0x80000000u;
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude >= 0x477ff000u) { return float_bits(sign | max(magnitude, 0x7f800000u)); }
+  if (magnitude < 0x38800000u) { return float_bits(sign | bitcast<u32>(round(abs(x) * 16777216.0) / 16777216.0)); }
+  return float_bits(sign | ((magnitude + 0xfffu + ((magnitude >> 13u) & 1u)) & 0xffffe000u));
+}`,
 };
 
 const names = Object.keys(functions);

@@ -49,6 +49,7 @@ const float: Spellings = {
   tanh: call('hyperbolic_tangent'),
   erf: call('error_function'),
   atan: call('arc_tangent'),
+  half: call('nearest_half'),
   add: infix('+'),
   sub: infix('-'),
   mul: infix('*'),
