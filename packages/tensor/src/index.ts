@@ -11,6 +11,7 @@ export * from './io/host-tensor.ts';
 export * from './io/safetensors.ts';
 export * from './linear-algebra.ts';
 export * from './nn/index.ts';
+export { autocast } from './ops/precision.ts';
 export * from './optim/index.ts';
 export * from './random.ts';
 export { type Captured, compile, type StepStats } from './runtime/capture.ts';

@@ -43,6 +43,7 @@ export interface LoopKernel {
     /**
      * The contraction template applies: op is 'sum', the extent is [K], the shape is [...batch, M, N], and `body` is
      * factors[0] · factors[1] in f32, of which the first does not depend on axis N and the second not on axis M.
+     * A factor has half precision where it is a `half` term or a load from f16: hardware for that may take it.
      */
     readonly factors?: readonly [Expr, Expr];
   };

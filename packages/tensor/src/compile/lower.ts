@@ -2,6 +2,7 @@
 import { dtypes } from '../dtype.ts';
 import { accumulator, axis, cast, constant, type Expr, load, mul } from '../expr/expr.ts';
 import type { Node } from '../graph.ts';
+import { precisionOf } from '../ops/contract.ts';
 import type { ScatterAttributes } from '../ops/index.ts';
 import { type MapAttributes, mapOp } from '../ops/map.ts';
 import { type ReduceAttributes, reduceOp } from '../ops/reduce.ts';
@@ -146,8 +147,9 @@ function kernelOver(shape: readonly number[], root: Node, { stored, bufferOf, se
     const { scalar } = dtypes[node.dtype];
     if (inner === 0) return constant(0, scalar);
     const k = axis(rank, inner);
-    const a = read(0, [...index.slice(0, -1), k]);
-    const b = read(1, [...index.slice(0, -2), k, index[index.length - 1] as Expr]);
+    const taken = (factor: Expr): Expr => (precisionOf(node) === 'half' ? halves.round(factor) : factor);
+    const a = taken(read(0, [...index.slice(0, -1), k]));
+    const b = taken(read(1, [...index.slice(0, -2), k, index[index.length - 1] as Expr]));
     // The template takes rows and columns from the last two axes, which holds as views never come between.
     const ownIndex = rank >= 2 && shape === node.shape;
     fold = { op: 'sum', extent: [inner], body: mul(a, b) };

@@ -3,7 +3,7 @@
  * are only seen transposed are turned around, so that no kernel has to move their elements.
  */
 import { Node, type Op, topological } from '../graph.ts';
-import { contract, contractOp, transpose } from '../ops/contract.ts';
+import { contract, contractOp, precisionOf, transpose } from '../ops/contract.ts';
 import { exchangesMatrix } from '../ops/view.ts';
 import { attributeText } from './attributes.ts';
 import type { Resolution } from './resolution.ts';
@@ -72,5 +72,5 @@ function passedThrough(node: Node, [operand]: readonly Node[], canonical: Readon
 function turnedProduct(node: Node, [product]: readonly Node[]): Node | undefined {
   if (!exchangesMatrix(node) || product?.op !== contractOp || product.storage !== undefined) return undefined;
   const [a, b] = product.inputs as [Node, Node];
-  return contract(transpose(b), transpose(a));
+  return contract(transpose(b), transpose(a), precisionOf(product));
 }

@@ -5,6 +5,7 @@ import { type Shape, sizeOf } from '../shape.ts';
 import { composite } from './composite.ts';
 import { matmul, transpose } from './contract.ts';
 import { apply } from './elementwise.ts';
+import { type ProductPrecision, productPrecision } from './precision.ts';
 import { reduce } from './reduce.ts';
 import { permute, reshape } from './view.ts';
 import { perAxis, resolvePadding, type Window, windowCounts, windows } from './window.ts';
@@ -23,6 +24,8 @@ export interface ConvolutionOptions {
 interface Attributes {
   readonly window: Window;
   readonly groups: number;
+  /** Of the contraction: the definition is made later, perhaps elsewhere. */
+  readonly precision: ProductPrecision;
 }
 
 /** [batch, channels, ...spatial] by [out, channels / groups, ...kernel] to [batch, out, ...windows]. */
@@ -33,7 +36,7 @@ const convolution = composite<Attributes>({
     (weight as Node).shape[0] as number,
     ...windowCounts('convolution', (x as Node).shape, window),
   ],
-  define: (inputs, { window, groups }) => {
+  define: (inputs, { window, groups, precision }) => {
     const [x, weight] = inputs as [Node, Node];
     const [batch, channels] = x.shape as [number, number];
     const out = weight.shape[0] as number;
@@ -56,13 +59,13 @@ const convolution = composite<Attributes>({
     const windowAxes = window.size.map((_, i) => 2 + i);
     if (groups === 1) {
       const rows = reshape(permute(spread, [0, ...windowAxes, 1, ...kernelAxes]), [batch * points, channels * patch]);
-      const product = matmul(rows, transpose(reshape(weight, [out, channels * patch]))); // [batch · points, out]
+      const product = matmul(rows, transpose(reshape(weight, [out, channels * patch])), precision); // [batch · points, out]
       return reshape(permute(reshape(product, [batch, points, out]), [0, 2, 1]), [batch, out, ...counts]);
     }
     const flat = permute(reshape(spread, [batch, groups, own, points, patch]), [1, 0, 3, 2, 4]);
     const rows = reshape(flat, [groups, batch * points, own * patch]);
     const kernels = transpose(reshape(weight, [groups, out / groups, own * patch])); // [groups, own · patch, out / groups]
-    const product = reshape(matmul(rows, kernels), [groups, batch, points, out / groups]);
+    const product = reshape(matmul(rows, kernels, precision), [groups, batch, points, out / groups]);
     return reshape(permute(product, [1, 0, 3, 2]), [batch, out, ...counts]);
   },
 });
@@ -108,7 +111,7 @@ export function convolve(
   const padding = resolvePadding(op, options.padding ?? 0, size, stride, dilation);
   const window: Window = { size, stride, padding, dilation };
   windowCounts(op, x.shape, window);
-  const y = convolution([x, weight], { window, groups });
+  const y = convolution([x, weight], { window, groups, precision: productPrecision() });
   if (!bias) return y;
   const out = weight.shape[0] as number;
   if (bias.shape.length !== 1 || bias.shape[0] !== out) {

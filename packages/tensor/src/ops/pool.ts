@@ -75,10 +75,10 @@ export function averagePool(
   return apply('div', sums, foldWindows('sum', windows(op, inside, window, 0), spatial));
 }
 
-/** `x` with axis `axis`, of size n, mapped by a matrix [m, n] to size m. */
+/** `x` with axis `axis`, of size n, mapped by a matrix [m, n] of weights of means to size m, never in half precision. */
 export function mapAxis(x: Node, axis: number, matrix: Node): Node {
   const order = [...x.shape.map((_, i) => i).filter((i) => i !== axis), axis];
-  const product = matmul(permute(x, order), transpose(matrix));
+  const product = matmul(permute(x, order), transpose(matrix), 'single');
   return permute(
     product,
     order.map((_, i) => order.indexOf(i)),
