@@ -146,9 +146,10 @@ describe('an AdamW update', () => {
     });
     await step();
     const { dispatches, peakBytes } = step.stats();
-    expect(dispatches).toBe(2);
-    // The parameter, its gradient, the two averages, and the step's three numbers: nothing beside them.
-    expect(peakBytes).toBe(4 * (4 * 1200 + 3));
+    // One for each parameter, one for the rates with bias correction, and one that counts the steps.
+    expect(dispatches).toBe(2 + 2);
+    // The parameters, their gradients, the two averages, and for each: its step, rate, step size and correction.
+    expect(peakBytes).toBe(4 * (4 * 1200 + 2 * 4));
     await device.close();
   });
 });

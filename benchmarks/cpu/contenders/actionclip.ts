@@ -111,7 +111,9 @@ async function prepareAdam({ model }: AdamWork): Promise<Prepared> {
     return parameter;
   });
   const optimizer = new AdamW(parameters, { learningRate: 1e-6 });
-  const program = compile(() => optimizer.update());
+  const program = compile(() => {
+    optimizer.update();
+  });
   const count = parameters.reduce((sum, { size }) => sum + size, 0);
   // Reads parameter, gradient and both averages; writes parameter and averages.
   return { run: () => program(), cost: { bytes: 7 * 4 * count } };

@@ -8,7 +8,8 @@ export {
   type ParameterGroup,
   type Parameters,
 } from './groups.ts';
-export { Optimizer, type UpdateRule } from './optimizer.ts';
+export { LossScale, type LossScaleOptions } from './loss-scale.ts';
+export { Optimizer, type OptimizerOptions, type UpdateOptions, type UpdateRule } from './optimizer.ts';
 export {
   type CosineOptions,
   constantSchedule,

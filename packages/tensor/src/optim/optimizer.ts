@@ -1,23 +1,25 @@
 /**
  * The optimizer: its update is nodes of the graph, like the loss and the gradients, so all of them make one program.
- * Rates and step counts are live values: a captured step sees each new one.
+ * Rates are live values, and step counts are data: a captured step sees each new one.
  */
-import { leaf } from '../creation.ts';
+import { full, leaf, where, zeros } from '../creation.ts';
 import type { TypedArray } from '../dtype.ts';
-import { CaptureError } from '../errors.ts';
 import type { HostTensor, StateDict } from '../io/host-tensor.ts';
 import { live } from '../runtime/live.ts';
 import { activeTrace, forbidInTrace } from '../runtime/trace.ts';
 import { realize, Tensor } from '../tensor.ts';
+import { checkBound, clipFactor } from './clip.ts';
 import type { ParameterGroup } from './groups.ts';
+import type { LossScale } from './loss-scale.ts';
 import { type PlannedLoad, planLoad, rateName, stepName } from './state.ts';
+import { laidOut, type Member, separateUnit, type Unit } from './unit.ts';
 
-/** How one kind of optimizer moves a parameter. */
+/** How one kind of optimizer moves values. */
 export interface UpdateRule {
   /** Names of the running averages kept for each parameter, as PyTorch calls them. */
   readonly moments: readonly string[];
-  /** Host numbers of step `step` (the first is 1), of which the graph is given each as a scalar tensor. */
-  scalars(group: ParameterGroup, step: number): readonly number[];
+  /** What `average` and `move` need of the rates and of the steps with this one (the first is 1), shape by shape. */
+  scalars(group: ParameterGroup, rate: Tensor, step: Tensor): readonly Tensor[];
   /** The next running averages. */
   average(
     parameter: Tensor,
@@ -36,72 +38,111 @@ export interface UpdateRule {
   ): Tensor;
 }
 
-/** What is remembered of one parameter. */
-export interface ParameterState {
-  /** Steps taken. */
-  step: number;
-  readonly moments: readonly Tensor[];
+/** What every kind of optimizer can be told. */
+export interface OptimizerOptions {
+  /**
+   * Scales the loss and skips the steps whose gradients are not finite: give `scaleLoss(loss)` the gradients. Such a
+   * step changes no parameter, no average and no step count.
+   */
+  readonly lossScale?: LossScale;
 }
 
-/** Parameters of one group that have taken the same number of steps, and so share their scalars. */
-interface Cohort {
+export interface UpdateOptions {
+  /** Scales the gradients so that the norm of all of them together, as one vector, is at most this. */
+  readonly maxNorm?: number;
+}
+
+/** A group with what it moves, and the steps that each unit has taken. */
+interface Track {
   readonly group: ParameterGroup;
-  readonly members: readonly {
-    readonly parameter: Tensor;
-    readonly gradient: Tensor;
-    readonly state: ParameterState;
-  }[];
+  readonly units: readonly Unit[];
+  steps: Tensor | undefined;
+}
+
+interface Move {
+  readonly group: ParameterGroup;
+  readonly values: Tensor;
+  readonly gradient: Tensor;
+  readonly moments: readonly Tensor[];
   readonly scalars: readonly Tensor[];
 }
 
 export abstract class Optimizer {
   readonly groups: readonly ParameterGroup[];
+  readonly lossScale: LossScale | undefined;
   private readonly rule: UpdateRule;
-  private readonly states = new Map<Tensor, ParameterState>();
+  private readonly tracks: readonly Track[];
+  private readonly moments = new Map<Unit, readonly Tensor[]>();
   /** Live values of updates that have not been computed yet. */
   private pending: Tensor[] = [];
+  /** Losses and norms of updates that have not been computed yet: they need the old values. */
+  private sources: Tensor[] = [];
 
-  constructor(rule: UpdateRule, groups: readonly ParameterGroup[]) {
+  constructor(rule: UpdateRule, groups: readonly ParameterGroup[], { lossScale }: OptimizerOptions = {}) {
     this.rule = rule;
     this.groups = groups;
+    this.lossScale = lossScale;
+    this.tracks = groups.map((group) => ({
+      group,
+      units: [...group.parameters].map(([name, parameter]) => separateUnit(name, parameter)),
+      steps: undefined,
+    }));
+  }
+
+  /** The loss to differentiate: `loss` times the scale where losses are scaled, otherwise `loss` itself. */
+  scaleLoss(loss: Tensor): Tensor {
+    if (!this.lossScale) return loss;
+    if (!activeTrace()) this.sources.push(loss);
+    return loss.mul(this.lossScale.scale);
   }
 
   /**
    * Gives every parameter that has a gradient its next value; the others stay as they are, weight decay included.
-   * Inside a captured function the update is part of the program. Outside, nothing is computed before `step()` or
-   * `realize` of all parameters together.
+   * Inside a captured function the update is part of the program. Outside, nothing is computed before `step()`.
+   * Returns the norm of all gradients together (scalar), before clipping and without the loss scale, where `maxNorm` or
+   * the loss scale need it.
    */
-  update(): void {
-    const cohorts = this.groups.flatMap((group) => this.cohorts(group));
-    // All averages before all parameters: gradients are then read before the first parameter is overwritten.
-    for (const { group, members, scalars } of cohorts) {
-      for (const { parameter, gradient, state } of members) {
-        const averages = this.rule.average(parameter, gradient, state.moments, scalars, group);
-        state.moments.forEach((moment, i) => {
-          moment.assign(averages[i] as Tensor);
-        });
-      }
-    }
-    for (const { group, members, scalars } of cohorts) {
-      for (const { parameter, gradient, state } of members) {
-        parameter.assign(this.rule.move(parameter, gradient, state.moments, scalars, group));
-      }
-    }
+  update({ maxNorm }: UpdateOptions = {}): Tensor | undefined {
+    if (maxNorm !== undefined) checkBound('update', maxNorm);
+    const { lossScale } = this;
+    const gradients = new Map(
+      this.units().flatMap((unit) => {
+        const gradient = unit.gradient();
+        return gradient ? [[unit, gradient] as const] : [];
+      }),
+    );
+    const squares =
+      maxNorm === undefined && !lossScale
+        ? undefined
+        : [...gradients.values()].map((gradient) => gradient.square().sum());
+    const square = squares && (squares.length > 0 ? squares.reduce((sum, part) => sum.add(part)) : zeros([]));
+    const inverse = lossScale?.scale.reciprocal();
+    const norm = square && (inverse ? square.sqrt().mul(inverse) : square.sqrt());
+    const finite = lossScale && square?.isfinite();
+    const clip = norm && maxNorm !== undefined ? clipFactor(norm, maxNorm) : undefined;
+    const factor = clip && inverse ? clip.mul(inverse) : (clip ?? inverse);
+    this.apply(
+      this.tracks.flatMap((track) => this.moves(track, gradients, factor, finite)),
+      finite,
+    );
+    if (finite) lossScale.advance(finite);
+    if (norm && !activeTrace()) this.sources.push(norm);
+    return norm;
   }
 
   /**
    * `update()`, computed at once together with the losses and norms that the gradients came from. The gradients
    * themselves are not kept: call `zeroGrad()` before the next `backward()`.
    */
-  step(): Promise<void> {
+  step(options: UpdateOptions = {}): Promise<Tensor | undefined> {
     forbidInTrace('optimizer.step', 'use optimizer.update()');
-    this.update();
-    return this.settle();
+    const norm = this.update(options);
+    return this.settle().then(() => norm);
   }
 
   /** Forgets the gradients of all parameters. */
   zeroGrad(): void {
-    for (const parameter of this.parameters()) {
+    for (const { parameter } of this.members()) {
       parameter.grad = undefined;
       parameter.gradientSources = [];
     }
@@ -109,22 +150,30 @@ export abstract class Optimizer {
 
   /**
    * Everything that the next steps depend on beside the parameters: `NAME.step` and one tensor for each running
-   * average of every parameter that has been moved, and the groups' rates. The arrays are copies.
+   * average of every parameter that has been moved, the groups' rates and the loss scale. The arrays are copies.
    */
   async stateDict(): Promise<StateDict> {
     await this.settle();
     const entries: StateDict = new Map();
-    for (const [name, parameter] of this.named()) {
-      const state = this.states.get(parameter);
-      if (!state) continue;
-      entries.set(stepName(name), { dtype: 'i32', shape: [], data: Int32Array.of(state.step) });
-      for (const [i, moment] of state.moments.entries()) {
-        entries.set(`${name}.${this.rule.moments[i]}`, hostTensor(await moment.data(), parameter.shape));
+    for (const { units, steps } of this.tracks) {
+      const counts = await steps?.data();
+      for (const [i, unit] of units.entries()) {
+        const step = counts?.[i] ?? 0;
+        if (step === 0) continue;
+        const moments = await Promise.all((this.moments.get(unit) ?? []).map((moment) => moment.data()));
+        for (const { name, parameter, offset } of unit.members) {
+          entries.set(stepName(name), { dtype: 'i32', shape: [], data: Int32Array.of(step) });
+          moments.forEach((moment, k) => {
+            const own = moment.slice(offset, offset + parameter.size);
+            entries.set(`${name}.${this.rule.moments[k]}`, hostTensor(own, parameter.shape));
+          });
+        }
       }
     }
     this.groups.forEach(({ learningRate }, i) => {
       entries.set(rateName(i), { dtype: 'f64', shape: [], data: Float64Array.of(learningRate) });
     });
+    for (const [name, value] of (await this.lossScale?.state()) ?? []) entries.set(name, value);
     return entries;
   }
 
@@ -134,86 +183,134 @@ export abstract class Optimizer {
    */
   loadStateDict(state: ReadonlyMap<string, HostTensor>): void {
     forbidInTrace('optimizer.loadStateDict', 'load before the first call');
-    const plan: PlannedLoad = planLoad(state, this.groups, this.rule.moments);
-    for (const [parameter, { step, moments }] of plan.parameters) {
-      if (step === 0 && !this.states.has(parameter)) continue;
-      const own = this.stateOf(parameter);
-      own.step = step;
-      own.moments.forEach((moment, i) => {
-        moment.dispose();
-        moment.commit(this.momentLeaf(parameter, i, moments[i]).node);
-      });
-    }
+    const plan: PlannedLoad = planLoad(state, this.groups, this.rule.moments, this.lossScale !== undefined);
+    for (const track of this.tracks) this.load(track, plan);
     plan.rates.forEach((rate, i) => {
       (this.groups[i] as ParameterGroup).learningRate = rate;
     });
+    if (plan.lossScale) this.lossScale?.load(plan.lossScale.scale, plan.lossScale.goodSteps);
   }
 
-  private *named(): Iterable<[string, Tensor]> {
-    for (const { parameters } of this.groups) yield* parameters;
+  private load(track: Track, { parameters }: PlannedLoad): void {
+    const counts = track.units.map(({ members: [member] }) => parameters.get((member as Member).parameter)?.step ?? 0);
+    if (track.steps || counts.some((count) => count > 0)) {
+      replace(this.stepsOf(track), vector(counts, track));
+    }
+    track.units.forEach((unit, i) => {
+      if (counts[i] === 0 && !this.moments.has(unit)) return;
+      this.momentsOf(unit).forEach((moment, k) => {
+        const elements = laidOut(unit, ({ parameter }) => parameters.get(parameter)?.moments[k]);
+        replace(moment, this.momentLeaf(unit, k, elements));
+      });
+    });
   }
 
-  private *parameters(): Iterable<Tensor> {
-    for (const [, parameter] of this.named()) yield parameter;
+  private units(): Unit[] {
+    return this.tracks.flatMap(({ units }) => units);
+  }
+
+  private members(): Member[] {
+    return this.units().flatMap(({ members }) => members);
   }
 
   /** Computes what is pending, in one program, so that the memory of replaced values is taken over. */
   private async settle(): Promise<void> {
-    const parameters = [...this.parameters()];
-    const moments = parameters.flatMap((parameter) => this.states.get(parameter)?.moments ?? []);
-    const sources = parameters.flatMap(({ gradientSources }) => gradientSources);
-    await realize([...sources, ...moments, ...parameters]);
+    const values = this.units().map((unit) => unit.values);
+    const counts = this.tracks.flatMap(({ steps }) => steps ?? []);
+    const scales = this.lossScale ? [this.lossScale.scale, this.lossScale.goodSteps] : [];
+    const losses = this.members().flatMap(({ parameter }) => parameter.gradientSources);
+    const moments = [...this.moments.values()].flat();
+    await realize([...this.sources, ...losses, ...moments, ...values, ...counts, ...scales]);
     for (const scalars of this.pending) scalars.dispose();
     this.pending = [];
+    this.sources = [];
   }
 
-  private cohorts(group: ParameterGroup): Cohort[] {
-    const bySteps = new Map<number, Cohort['members'][number][]>();
-    for (const parameter of group.parameters.values()) {
-      const gradient = parameter.grad;
-      if (!gradient) continue;
-      const state = this.stateOf(parameter);
-      const members = bySteps.get(state.step);
-      if (members) members.push({ parameter, gradient, state });
-      else bySteps.set(state.step, [{ parameter, gradient, state }]);
+  /** The moves of one group's units that have gradients; their steps are counted where the step is `finite`. */
+  private moves(
+    track: Track,
+    gradients: ReadonlyMap<Unit, Tensor>,
+    factor: Tensor | undefined,
+    finite: Tensor | undefined,
+  ): Move[] {
+    const { group, units } = track;
+    const moving = units.map((unit) => gradients.has(unit));
+    if (!moving.includes(true)) return [];
+    const taken = this.stepsOf(track);
+    const device = deviceOf(track);
+    const rate = live(() => units.map(() => group.learningRate), [units.length], 'f32', device);
+    if (!activeTrace()) this.pending.push(rate);
+    const scalars = this.rule.scalars(group, rate, taken.add(1));
+    const one = full([units.length], 1);
+    const counted = finite ? where(finite, one, 0) : one;
+    const next = moving.includes(false) ? counted.mul(this.constant(moving.map(Number), track)) : counted;
+    taken.assign(taken.add(next));
+    return units.flatMap((unit, i) => {
+      const gradient = gradients.get(unit);
+      if (!gradient) return [];
+      return {
+        group,
+        values: unit.values,
+        gradient: factor ? gradient.mul(factor) : gradient,
+        moments: this.momentsOf(unit),
+        scalars: scalars.map((values) => values.select(0, i)),
+      };
+    });
+  }
+
+  private apply(moves: readonly Move[], finite: Tensor | undefined): void {
+    const guarded = (next: Tensor, old: Tensor): Tensor => (finite ? where(finite, next, old) : next);
+    // All averages before all parameters: gradients are then read before the first parameter is overwritten.
+    for (const { group, values, gradient, moments, scalars } of moves) {
+      const averages = this.rule.average(values, gradient, moments, scalars, group);
+      moments.forEach((moment, i) => {
+        moment.assign(guarded(averages[i] as Tensor, moment));
+      });
     }
-    return [...bySteps.values()].map((members) => ({ group, members, scalars: this.scalars(group, members) }));
-  }
-
-  /** The rule's numbers for one cohort: asked for at each run, which is what counts the step. */
-  private scalars(group: ParameterGroup, members: Cohort['members']): Tensor[] {
-    const states = members.map(({ state }) => state);
-    const source = (): readonly number[] => {
-      const [first] = states as [ParameterState];
-      if (states.some(({ step }) => step !== first.step)) {
-        throw new CaptureError(
-          'optimizer: parameters that a captured update moves together have taken different numbers of steps',
-          'compile the step again',
-        );
-      }
-      for (const state of states) state.step++;
-      return this.rule.scalars(group, first.step);
-    };
-    const count = this.rule.scalars(group, 1).length;
-    const values = live(source, [count], 'f32', members[0]?.parameter.device);
-    if (!activeTrace()) this.pending.push(values);
-    return Array.from({ length: count }, (_, i) => values.select(0, i));
-  }
-
-  private stateOf(parameter: Tensor): ParameterState {
-    let state = this.states.get(parameter);
-    if (!state) {
-      state = { step: 0, moments: this.rule.moments.map((_, i) => this.momentLeaf(parameter, i)) };
-      this.states.set(parameter, state);
+    for (const { group, values, gradient, moments, scalars } of moves) {
+      values.assign(guarded(this.rule.move(values, gradient, moments, scalars, group), values));
     }
-    return state;
   }
 
-  /** A running average on the parameter's device: the elements given, or zeros. */
-  private momentLeaf(parameter: Tensor, i: number, elements?: TypedArray): Tensor {
-    const data = elements?.slice() ?? new Float32Array(parameter.size);
-    return new Tensor(leaf(data, parameter.shape, 'f32', parameter.device, this.rule.moments[i]));
+  private stepsOf(track: Track): Tensor {
+    track.steps ??= vector(
+      track.units.map(() => 0),
+      track,
+    );
+    return track.steps;
   }
+
+  /** Numbers that stay as they are, one for each unit. */
+  private constant(values: readonly number[], track: Track): Tensor {
+    const constant = vector(values, track);
+    if (!activeTrace()) this.pending.push(constant);
+    return constant;
+  }
+
+  private momentsOf(unit: Unit): readonly Tensor[] {
+    let moments = this.moments.get(unit);
+    if (!moments) {
+      moments = this.rule.moments.map((_, i) => this.momentLeaf(unit, i, new Float32Array(unit.values.size)));
+      this.moments.set(unit, moments);
+    }
+    return moments;
+  }
+
+  /** A running average on the device of its values. */
+  private momentLeaf({ values }: Unit, i: number, elements: TypedArray): Tensor {
+    return new Tensor(leaf(elements, values.shape, 'f32', values.device, this.rule.moments[i]));
+  }
+}
+
+const deviceOf = ({ units }: Track): Tensor['device'] => units[0]?.values.device;
+
+const vector = (values: readonly number[], track: Track): Tensor =>
+  new Tensor(leaf(Float32Array.from(values), [values.length], 'f32', deviceOf(track)));
+
+/** Gives a stored tensor the elements of another one, which is given up. */
+function replace(tensor: Tensor, { node }: Tensor): void {
+  tensor.dispose();
+  tensor.commit(node);
 }
 
 /** Floats as they are: in 64 bits where the device computes in 64. */

@@ -1,9 +1,9 @@
 /** Stochastic gradient descent with momentum, in the form of torch.optim.SGD. */
 import type { Tensor } from '../tensor.ts';
 import { fraction, type GroupOptions, OptimizerError, type Parameters, parameterGroups } from './groups.ts';
-import { Optimizer, type UpdateRule } from './optimizer.ts';
+import { Optimizer, type OptimizerOptions, type UpdateRule } from './optimizer.ts';
 
-export interface SGDOptions {
+export interface SGDOptions extends OptimizerOptions {
   /** 1e-3 if absent. */
   readonly learningRate?: number;
   /** Decay of the running sum of gradients; 0, which keeps none, if absent. */
@@ -19,7 +19,7 @@ function sgdRule(momentum: number, nesterov: boolean): UpdateRule {
     weightDecay === 0 ? gradient : gradient.add(parameter.mul(weightDecay));
   return {
     moments: momentum === 0 ? [] : ['momentum_buffer'],
-    scalars: ({ learningRate }) => [learningRate],
+    scalars: (_, rate) => [rate],
     average(parameter, gradient, [buffer], _, { weightDecay }) {
       return buffer ? [buffer.mul(momentum).add(decayed(parameter, gradient, weightDecay))] : [];
     },
@@ -38,6 +38,6 @@ export class SGD extends Optimizer {
     const nesterov = options.nesterov ?? false;
     if (nesterov && momentum === 0) throw new OptimizerError('SGD: nesterov without momentum', 'set momentum above 0');
     const { learningRate = 1e-3, weightDecay = 0 } = options;
-    super(sgdRule(momentum, nesterov), parameterGroups(parameters, { learningRate, weightDecay }));
+    super(sgdRule(momentum, nesterov), parameterGroups(parameters, { learningRate, weightDecay }), options);
   }
 }

@@ -5,6 +5,7 @@ import type { HostTensor } from '../io/host-tensor.ts';
 import { sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { OptimizerError, type ParameterGroup } from './groups.ts';
+import { goodStepsName, scaleName } from './loss-scale.ts';
 
 export const stepName = (parameter: string): string => `${parameter}.step`;
 export const rateName = (group: number): string => `groups.${group}.learningRate`;
@@ -15,6 +16,8 @@ export interface PlannedLoad {
   readonly parameters: ReadonlyMap<Tensor, { readonly step: number; readonly moments: readonly TypedArray[] }>;
   /** The groups' rates. */
   readonly rates: readonly number[];
+  /** Where the state has one and the optimizer scales its loss. */
+  readonly lossScale?: { readonly scale: number; readonly goodSteps: number };
 }
 
 /** Reads `state` for these groups. Throws OptimizerError that lists what does not fit. */
@@ -22,6 +25,7 @@ export function planLoad(
   state: ReadonlyMap<string, HostTensor>,
   groups: readonly ParameterGroup[],
   momentNames: readonly string[],
+  scalesLoss: boolean,
 ): PlannedLoad {
   const problems: string[] = [];
   const known = new Set<string>();
@@ -46,6 +50,9 @@ export function planLoad(
     parameters.set(parameter, { step: Number(step?.data[0] ?? 0), moments: floats });
   }
   const rates = groups.map((group, i) => Number(entry(rateName(i))?.data[0] ?? group.learningRate));
+  const [scale, goodSteps] = scalesLoss ? [entry(scaleName), entry(goodStepsName)] : [];
+  if (scale && !goodSteps) problems.push(`${goodStepsName} is missing`);
+  if (goodSteps && !scale) problems.push(`${scaleName} is missing`);
   for (const name of state.keys()) if (!known.has(name)) problems.push(`${name} is unexpected`);
   if (problems.length > 0) {
     const shown = problems.slice(0, 5).join('; ');
@@ -54,5 +61,7 @@ export function planLoad(
       'load it into an optimizer with the same parameters and names',
     );
   }
-  return { parameters, rates };
+  const lossScale = scale &&
+    goodSteps && { lossScale: { scale: Number(scale.data[0]), goodSteps: Number(goodSteps.data[0]) } };
+  return { parameters, rates, ...lossScale };
 }
