@@ -1,7 +1,7 @@
 /** Which shaders a kernel becomes, and how many workgroups they start. */
 import type { Kernel } from '../../compile/kernel.ts';
 import { DeviceError } from '../../errors.ts';
-import { gemmSchedule, gemmShader } from './gemm.ts';
+import { candidates, type GemmSchedule, gemmShaders } from './gemm/choose.ts';
 import { loopShader } from './loop.ts';
 import { scatterShaders } from './scatter.ts';
 import type { Target } from './target.ts';
@@ -20,8 +20,11 @@ export interface KernelShaders {
   readonly scratch?: readonly number[];
 }
 
-/** The shaders of `kernel`. Throws DeviceError for a kernel of another kind or with too many elements. */
-export function shadersOf(kernel: Kernel, target: Target): KernelShaders {
+/**
+ * The shaders of `kernel`, by the first of its `candidates` unless `forced` names another one.
+ * Throws DeviceError for a kernel of another kind or with too many elements.
+ */
+export function shadersOf(kernel: Kernel, target: Target, forced?: GemmSchedule): KernelShaders {
   if (kernel.kind !== 'loop' && kernel.kind !== 'scatter')
     throw new DeviceError(`webgpu: ${kernel.name}: there is no template for kernels of kind ${kernel.kind}`);
   for (const count of countsOf(kernel)) {
@@ -32,8 +35,9 @@ export function shadersOf(kernel: Kernel, target: Target): KernelShaders {
     );
   }
   if (kernel.kind === 'scatter') return { shaders: scatterShaders(kernel, target) };
-  const schedule = gemmSchedule(kernel, target);
-  return { shaders: [schedule ? gemmShader(kernel, target, schedule) : loopShader(kernel, target)] };
+  const schedule = forced ?? candidates(kernel, target)[0];
+  const asProduct = schedule && gemmShaders(kernel, target, schedule);
+  return asProduct ?? { shaders: [loopShader(kernel, target)] };
 }
 
 /** What the threads of a kernel count: elements of outputs and sources, steps of reductions. */

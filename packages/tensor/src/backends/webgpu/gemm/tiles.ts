@@ -3,15 +3,17 @@
  * both factors in workgroup memory. The factors are terms, evaluated while staging, and the outputs' values are terms
  * over the finished sums, so views, elementwise producers and epilogues need no kernels of their own.
  */
-import type { LoopKernel } from '../../compile/kernel.ts';
-import { type Expr, walk } from '../../expr/expr.ts';
-import { affine } from '../../expr/simplify.ts';
-import { bindingsOf, elementsPerThread, storeAll, wordDeclarations } from './storage.ts';
-import type { Target } from './target.ts';
-import { axesOf, bindCoordinates, product, rowMajor, Scope, type Shader, ShaderText } from './wgsl.ts';
+import { type Expr, walk } from '../../../expr/expr.ts';
+import { affine } from '../../../expr/simplify.ts';
+import { bindingsOf, elementsPerThread, storeAll, wordDeclarations } from '../storage.ts';
+import type { Target } from '../target.ts';
+import { axesOf, bindCoordinates, product, rowMajor, Scope, type Shader, ShaderText } from '../wgsl.ts';
+import { type Contraction, sizesOf } from './contraction.ts';
+import type { GemmVariant } from './variant.ts';
 
 /** Sizes of the tiles. A thread computes `rows` x 4 neighbouring outputs, so a row of threads covers tileN / 4 columns. */
-export interface GemmSchedule {
+export interface TileSchedule {
+  readonly kind: 'tiles';
   readonly tileM: number;
   readonly tileN: number;
   readonly tileK: number;
@@ -21,36 +23,19 @@ export interface GemmSchedule {
 /** Columns of a thread: they are neighbours, so that elements that share a word have one owner. */
 const columns = 4;
 
-const large: GemmSchedule = { tileM: 64, tileN: 64, tileK: 16, rows: 4 };
-const small: GemmSchedule = { tileM: 16, tileN: 16, tileK: 16, rows: 1 };
-
-type Reduce = NonNullable<LoopKernel['reduce']>;
-type Contraction = LoopKernel & { readonly reduce: Reduce & { readonly factors: readonly [Expr, Expr] } };
-
-interface Sizes {
-  readonly batch: readonly number[];
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-}
-
-function sizesOf(kernel: LoopKernel): Sizes {
-  const rank = kernel.shape.length;
-  const [m = 1, n = 1] = kernel.shape.slice(rank - 2);
-  return { batch: kernel.shape.slice(0, rank - 2), m, n, k: product(kernel.reduce?.extent ?? []) };
-}
+const large: TileSchedule = { kind: 'tiles', tileM: 64, tileN: 64, tileK: 16, rows: 4 };
+const small: TileSchedule = { kind: 'tiles', tileM: 16, tileN: 16, tileK: 16, rows: 1 };
 
 /**
- * The schedule of a contraction by its shape, or undefined where the plain loop is as good (a dimension below 4) or
+ * Both schedules, the better one by the shape first. None where the plain loop is as good (a dimension below 4) or
  * where rows of words-sharing outputs would not start at a word.
  */
-export function gemmSchedule(kernel: LoopKernel, target: Target): GemmSchedule | undefined {
-  if (!kernel.reduce?.factors) return undefined;
+function candidates(kernel: Contraction, target: Target): readonly TileSchedule[] {
   const { m, n, k } = sizesOf(kernel);
-  if (Math.min(m, n, k) < 4) return undefined;
+  if (Math.min(m, n, k) < 4) return [];
   const bindings = bindingsOf(kernel.inputs, kernel.outputs, target);
-  if (n % elementsPerThread(kernel.outputs, bindings) !== 0) return undefined;
-  return m >= 48 && n >= 48 ? large : small;
+  if (n % elementsPerThread(kernel.outputs, bindings) !== 0) return [];
+  return m >= 48 && n >= 48 ? [large, small] : [small, large];
 }
 
 /** Whether most loads of `factor` have neighbouring elements along `axis`: the axis that neighbouring threads then take. */
@@ -64,10 +49,9 @@ function contiguousAlong(factor: Expr, axis: number, axes: number): boolean {
   return votes > 0;
 }
 
-/** The shader of a contraction, which `kernel` has to be: `gemmSchedule` says whether it is. */
-export function gemmShader(kernel: LoopKernel, target: Target, schedule: GemmSchedule): Shader {
-  const reduce = kernel.reduce;
-  if (!reduce?.factors) throw new Error(`webgpu: '${kernel.name}' is no contraction`);
+/** The shader of a contraction. */
+function tileShader(kernel: Contraction, target: Target, schedule: TileSchedule): Shader {
+  const { reduce } = kernel;
   const { batch, m, n, k } = sizesOf(kernel);
   const { tileM, tileN, tileK, rows } = schedule;
   const rank = kernel.shape.length;
@@ -125,7 +109,7 @@ export function gemmShader(kernel: LoopKernel, target: Target, schedule: GemmSch
   strip.lines.push('}', 'workgroupBarrier();');
   root.nest(`for (var strip = 0; strip < ${size.k}; strip += ${tileK})`, strip);
 
-  epilogue(kernel as Contraction, shader, root, rows, size, whole);
+  epilogue(kernel, shader, root, rows, size, whole);
   return {
     name: kernel.name,
     code: shader.module(root.lines, threads),
@@ -171,3 +155,9 @@ function epilogue(
   rowScope.nest(`for (var j = 0; j < ${columns}; j++)`, element);
   root.nest(`for (var i = 0; i < ${rows}; i++)`, rowScope);
 }
+
+/** Matrix products by tiles of named registers: any factors, any device. */
+export const tiles: GemmVariant<TileSchedule> = {
+  candidates,
+  shaders: (kernel, target, schedule) => ({ shaders: [tileShader(kernel, target, schedule)] }),
+};

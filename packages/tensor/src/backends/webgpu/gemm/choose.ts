@@ -1,0 +1,53 @@
+/**
+ * The choice among the variants of matrix products. A schedule is plain data that names its variant by its `kind`; the
+ * first candidate is taken unless another one is asked for.
+ */
+import type { Kernel } from '../../../compile/kernel.ts';
+import type { KernelShaders } from '../kernels.ts';
+import type { Target } from '../target.ts';
+import { asContraction, sizesOf } from './contraction.ts';
+import { type TileSchedule, tiles } from './tiles.ts';
+import type { GemmVariant } from './variant.ts';
+
+/** The schedules of every variant by their kind. */
+interface Schedules {
+  readonly tiles: TileSchedule;
+}
+
+/** How a matrix product is computed. Schedules can be kept as JSON. */
+export type GemmSchedule = Schedules[keyof Schedules];
+
+/** Every variant, in order of preference where nothing was measured. */
+const variants: { readonly [Kind in keyof Schedules]: GemmVariant<Schedules[Kind]> } = { tiles };
+
+/** The schedules that `kernel` can be computed by on `target`, the default first; none where it is no matrix product or a tiny one. */
+export function candidates(kernel: Kernel, target: Target): readonly GemmSchedule[] {
+  const contraction = asContraction(kernel);
+  if (!contraction) return [];
+  return Object.values(variants).flatMap((variant) => variant.candidates(contraction, target));
+}
+
+/** The shaders of `kernel` by `schedule`; undefined where it is no matrix product. */
+export function gemmShaders(kernel: Kernel, target: Target, schedule: GemmSchedule): KernelShaders | undefined {
+  const contraction = asContraction(kernel);
+  // The variant of a schedule's kind takes that schedule, which the types cannot say of the whole table.
+  const variant = variants[schedule.kind] as GemmVariant<GemmSchedule>;
+  return contraction && variant.shaders(contraction, target, schedule);
+}
+
+/** The power of two at or below `x`. */
+const rounded = (x: number): number => 2 ** Math.floor(Math.log2(x));
+
+/**
+ * Kernels of one class are best computed by the same schedule: their sizes have the same powers of two, and agree in
+ * what is divisible by 4. Empty where `kernel` is no matrix product.
+ */
+export function shapeClass(kernel: Kernel): string {
+  const contraction = asContraction(kernel);
+  if (!contraction) return '';
+  const { batch, m, n, k } = sizesOf(contraction);
+  const count = batch.reduce((a, b) => a * b, 1);
+  const size = (x: number): string => `${rounded(x)}${x % 4 === 0 ? 'x4' : ''}`;
+  const types = [...kernel.inputs, ...kernel.outputs].map(({ dtype }) => dtype).join(' ');
+  return `${rounded(count)} of ${size(m)} ${size(n)} ${size(k)}: ${types}`;
+}

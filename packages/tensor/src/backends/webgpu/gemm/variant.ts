@@ -1,0 +1,14 @@
+/** What every way of computing matrix products has to say of itself. */
+import type { KernelShaders } from '../kernels.ts';
+import type { Target } from '../target.ts';
+import type { Contraction } from './contraction.ts';
+
+export interface GemmVariant<Schedule> {
+  /**
+   * The schedules by which this variant can compute `kernel` on `target`, the one to take without measuring first;
+   * none where the variant does not apply.
+   */
+  readonly candidates: (kernel: Contraction, target: Target) => readonly Schedule[];
+  /** The shaders of `kernel` by one of its candidates. */
+  readonly shaders: (kernel: Contraction, target: Target, schedule: Schedule) => KernelShaders;
+}
