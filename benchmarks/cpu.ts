@@ -10,13 +10,15 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomically } from 'actionclip';
-import { type Case, cases } from './cpu/cases.ts';
-import { contenders } from './cpu/contender.ts';
-import { describeEnvironment, type Environment } from './cpu/environment.ts';
+import { cases } from './cpu/cases.ts';
+import { contenders } from './cpu/contenders.ts';
 import { growthLines, growthOf, shareLine, sharesOf } from './cpu/findings.ts';
-import { type CaseResult, type Entrant, measureCase } from './cpu/measure.ts';
-import { OptionError, type Options, parseOptions, usage } from './cpu/options.ts';
-import { caseLines, comparison, overview } from './cpu/table.ts';
+import { type Options, parseOptions, usage } from './cpu/options.ts';
+import { describeEnvironment, type Environment } from './harness/environment.ts';
+import { type CaseResult, type Entrant, measureCase } from './harness/measure.ts';
+import { OptionError } from './harness/options.ts';
+import { caseLines, comparison, overview } from './harness/table.ts';
+import type { Case } from './harness/work.ts';
 
 /** A load above which other processes disturb the measurement. */
 const busy = 0.5;
@@ -26,7 +28,9 @@ const entrantsOf = ({ contenders: names, threads: counts }: Options): Entrant[] 
   contenders
     .filter(({ name }, i) => i === 0 || names.test(name))
     .flatMap((contender) =>
-      counts.filter((threads) => contender.threaded || threads === 1).map((threads) => ({ contender, threads })),
+      counts
+        .filter((threads) => contender.threaded || threads === 1)
+        .map((threads) => ({ contender, threads, software: false })),
     );
 
 async function measureAll(chosen: readonly Case[], options: Options): Promise<CaseResult[]> {
@@ -58,7 +62,7 @@ async function run(options: Options): Promise<void> {
   const chosen = cases.filter(({ name }) => options.only.test(name));
   if (chosen.length === 0)
     throw new OptionError(`--only matches none of the cases: ${cases.map(({ name }) => name).join('; ')}`);
-  const environment = await describeEnvironment();
+  const environment = await describeEnvironment(contenders);
   console.log(heading(environment));
   const results = await measureAll(chosen, options);
   const [growth, shares] = [growthOf(results), sharesOf(results)];

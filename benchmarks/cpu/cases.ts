@@ -1,10 +1,5 @@
 /** The table of cases: a name, and the work that is measured under it. */
-import type { Work } from './work.ts';
-
-export interface Case {
-  readonly name: string;
-  readonly work: Work;
-}
+import type { Case, Work } from '../harness/work.ts';
 
 const matmul = (
   name: string,

@@ -1,9 +1,10 @@
 /** What the measured cases say together: how cost grows with frames, and how near a training step is to its products. */
+
+import { type CaseResult, isTimed, type Timed } from '../harness/measure.ts';
+import { exponentOf } from '../harness/statistics.ts';
+import { rateOf } from '../harness/table.ts';
+import type { ModelName } from '../harness/work.ts';
 import { referenceCase } from './cases.ts';
-import { type CaseResult, isTimed, type Timed } from './measure.ts';
-import { exponentOf } from './statistics.ts';
-import { rateOf } from './table.ts';
-import type { ModelName } from './work.ts';
 
 export interface GrowthPoint {
   readonly frames: number;

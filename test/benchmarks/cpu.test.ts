@@ -2,15 +2,15 @@
 import { presets, VisionTransformer } from '@actionclip/transformer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { GraphBuilder } from '../../benchmarks/contenders/onnx/graph.ts';
+import { float, integer, join, text } from '../../benchmarks/contenders/onnx/protobuf.ts';
 import { cases, frameCounts, referenceCase } from '../../benchmarks/cpu/cases.ts';
-import { relativeDifference, sampleOf, transposed, uniform } from '../../benchmarks/cpu/data.ts';
 import { growthOf, sharesOf } from '../../benchmarks/cpu/findings.ts';
-import type { CaseResult } from '../../benchmarks/cpu/measure.ts';
-import { GraphBuilder } from '../../benchmarks/cpu/onnx/graph.ts';
-import { float, integer, join, text } from '../../benchmarks/cpu/onnx/protobuf.ts';
-import { exponentOf, spreadOf } from '../../benchmarks/cpu/statistics.ts';
-import { towerParameters } from '../../benchmarks/cpu/tower.ts';
-import { blockProducts, costOf, tokensOf, type Work } from '../../benchmarks/cpu/work.ts';
+import { relativeDifference, sampleOf, transposed, uniform } from '../../benchmarks/harness/data.ts';
+import type { CaseResult } from '../../benchmarks/harness/measure.ts';
+import { exponentOf, spreadOf } from '../../benchmarks/harness/statistics.ts';
+import { towerParameters } from '../../benchmarks/harness/tower.ts';
+import { blockProducts, costOf, tokensOf, type Work } from '../../benchmarks/harness/work.ts';
 
 /** A case that took `milliseconds` on one thread. */
 const result = (name: string, work: Work, milliseconds: number, working = 1): CaseResult => {

@@ -1,7 +1,14 @@
 /** Work as ONNX models, in the operators that an exporter writes: onnxruntime fuses them itself. */
-import { transposed, uniform } from '../data.ts';
-import { towerValues } from '../tower.ts';
-import { type AttentionWork, type MatmulWork, type RowWork, type TowerWork, tokensOf, towerOf } from '../work.ts';
+import { transposed, uniform } from '../../harness/data.ts';
+import { towerValues } from '../../harness/tower.ts';
+import {
+  type AttentionWork,
+  type MatmulWork,
+  type RowWork,
+  type TowerWork,
+  tokensOf,
+  towerOf,
+} from '../../harness/work.ts';
 import { GraphBuilder } from './graph.ts';
 
 export interface OnnxModel {

@@ -13,10 +13,10 @@ import {
   promptTokens,
   trainingStep,
 } from 'actionclip';
-import { smallInput, smallModel } from '../../../examples/train-k400/small-model.ts';
-import type { Prepared } from '../contender.ts';
-import { uniform } from '../data.ts';
-import { blockProducts, type ModelName, type StepWork, towerProducts, type VideoWork } from '../work.ts';
+import { smallInput, smallModel } from '../../examples/train-k400/small-model.ts';
+import type { Prepared } from '../harness/contender.ts';
+import { uniform } from '../harness/data.ts';
+import { blockProducts, type ModelName, type StepWork, towerProducts, type VideoWork } from '../harness/work.ts';
 
 /** The part of the configuration that differs: the small model's is that of the main job. */
 const configs: Readonly<Record<ModelName, ConfigOverrides>> = {
@@ -26,6 +26,7 @@ const configs: Readonly<Record<ModelName, ConfigOverrides>> = {
     solver: { lr: 1.5e-3, f_ratio: 2, weight_decay: 0.1, max_gradient_norm: 1 },
   },
   'ViT-B/32': { network: { arch: 'ViT-B/32' } },
+  'ViT-B/16': { network: { arch: 'ViT-B/16' } },
 };
 
 interface Opened extends OpenedModel {

@@ -18,8 +18,8 @@ export class ContenderProcess {
   readonly #child: ChildProcess;
   #errors = '';
 
-  constructor(contender: Contender, threads: number) {
-    this.#child = fork(worker, [contender.name, String(threads)], {
+  constructor(contender: Contender) {
+    this.#child = fork(worker, [contender.listedIn, contender.name], {
       cwd: repository,
       execArgv: ['--conditions=@actionclip/source', '--import', 'tsx', ...flagsOf(contender)],
       serialization: 'advanced',

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { contenders } from './contender.ts';
+import type { Contender } from './contender.ts';
 import { flagsOf } from './process.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
@@ -29,7 +29,24 @@ export interface Environment {
   readonly flags: Readonly<Record<string, readonly string[]>>;
 }
 
-const git = (...args: string[]): string => execFileSync('git', args, { cwd: repository, encoding: 'utf8' }).trim();
+/** What git says of the repository; nothing where the files lie without one. */
+function git(...args: string[]): string | undefined {
+  try {
+    return execFileSync('git', args, { cwd: repository, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where a bundle names the commit that it was made of. */
+const commitFile = join(repository, 'COMMIT');
+
+async function commitOf(): Promise<{ commit: string; modified: boolean }> {
+  const commit = git('rev-parse', 'HEAD');
+  if (commit !== undefined) return { commit, modified: git('status', '--porcelain', '--untracked-files=no') !== '' };
+  const named = await readFile(commitFile, 'utf8').catch(() => 'unknown');
+  return { commit: named.trim().split(' ')[0] as string, modified: / modified/.test(named) };
+}
 
 async function versionOf(name: string): Promise<[string, string]> {
   const path = join(repository, 'benchmarks', 'node_modules', name, 'package.json');
@@ -41,7 +58,8 @@ async function versionOf(name: string): Promise<[string, string]> {
   }
 }
 
-export async function describeEnvironment(): Promise<Environment> {
+/** @param contenders whose packages and flags are named. */
+export async function describeEnvironment(contenders: readonly Contender[]): Promise<Environment> {
   return {
     processor: cpus()[0]?.model.trim() ?? 'unknown',
     processors: availableParallelism(),
@@ -50,8 +68,7 @@ export async function describeEnvironment(): Promise<Environment> {
     system: `${type()} ${release()}, ${process.arch}`,
     node: process.version,
     v8: process.versions.v8,
-    commit: git('rev-parse', 'HEAD'),
-    modified: git('status', '--porcelain', '--untracked-files=no') !== '',
+    ...(await commitOf()),
     date: new Date().toISOString(),
     packages: Object.fromEntries(await Promise.all(contenders.flatMap(({ packages }) => packages).map(versionOf))),
     flags: Object.fromEntries(

@@ -1,8 +1,15 @@
-/** TensorFlow.js on its WebAssembly backend (XNNPACK), which has one thread in Node. */
-import { type Abilities, type Engine, forwardOnly, type Prepared } from '../contender.ts';
-import { transposed, uniform } from '../data.ts';
-import { towerValues } from '../tower.ts';
-import { type AttentionWork, type MatmulWork, type RowWork, type TowerWork, tokensOf, towerOf } from '../work.ts';
+/** TensorFlow.js on its WebAssembly backend (XNNPACK), which has one thread in Node, or on its WebGPU backend. */
+import { type Abilities, type Engine, forwardOnly, type Prepared, unmeasured } from '../harness/contender.ts';
+import { transposed, uniform } from '../harness/data.ts';
+import { towerValues } from '../harness/tower.ts';
+import {
+  type AttentionWork,
+  type MatmulWork,
+  type RowWork,
+  type TowerWork,
+  tokensOf,
+  towerOf,
+} from '../harness/work.ts';
 
 interface TfTensor {
   readonly shape: readonly number[];
@@ -16,6 +23,8 @@ type Unary = (x: TfTensor) => TfTensor;
 /** What is used of `@tensorflow/tfjs-core`. */
 interface Core {
   setBackend(name: string): Promise<boolean>;
+  getBackend(): string;
+  env(): { set(flag: string, value: boolean): void };
   tensor(values: Float32Array, shape: readonly number[]): TfTensor;
   scalar(value: number): TfTensor;
   tidy(work: () => TfTensor): TfTensor;
@@ -37,11 +46,13 @@ interface Core {
 }
 
 /** Loads the packages; fails where they are not installed. */
-export async function open(): Promise<Engine> {
-  const [coreName, backendName] = ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-wasm'] as const;
+export async function open(backend: 'wasm' | 'webgpu'): Promise<Engine> {
+  const [coreName, backendName] = ['@tensorflow/tfjs-core', `@tensorflow/tfjs-backend-${backend}`] as const;
   const tf = (await import(coreName as string)) as Core;
   await import(backendName as string);
-  await tf.setBackend('wasm');
+  if (!(await tf.setBackend(backend))) throw new Error(`tfjs-backend-${backend} does not start here`);
+  // Small tensors would be computed on the processor, the one that `finish` waits for among them.
+  if (backend === 'webgpu') tf.env().set('WEBGPU_CPU_FORWARD', false);
   const absent = 'the model is not written for it';
   const reason = 'only its forward kernels are measured';
   const abilities: Abilities = {
@@ -53,8 +64,10 @@ export async function open(): Promise<Engine> {
     adamw: 'it has no AdamW',
     trainingStep: absent,
     video: absent,
+    copy: unmeasured,
+    multiplyAdd: unmeasured,
   };
-  return { description: 'tfjs-backend-wasm, 1 thread', abilities };
+  return { description: `tfjs-backend-${backend}`, abilities };
 }
 
 const values = (tf: Core, name: string, ...shape: number[]): TfTensor =>
@@ -66,9 +79,19 @@ const values = (tf: Core, name: string, ...shape: number[]): TfTensor =>
     shape,
   );
 
+/** WebGPU gathers commands and runs them later: reading a sum that comes last waits for all of them. */
 const prepared = (tf: Core, work: () => TfTensor): Prepared => ({
   run: async () => tf.tidy(work).dispose(),
   result: () => tf.tidy(work).data(),
+  ...(tf.getBackend() === 'webgpu'
+    ? {
+        finish: async () => {
+          const last = tf.tidy(() => tf.add(tf.scalar(1), tf.scalar(1)));
+          await last.data();
+          last.dispose();
+        },
+      }
+    : {}),
 });
 
 async function prepareMatmul(tf: Core, work: MatmulWork): Promise<Prepared> {
@@ -113,7 +136,8 @@ async function prepareAttention(tf: Core, { heads, length, width }: AttentionWor
   return prepared(tf, () => attend(tf, q, k, v));
 }
 
-async function prepareTower(tf: Core, { model }: TowerWork): Promise<Prepared> {
+async function prepareTower(tf: Core, { model, images = 1 }: TowerWork): Promise<Prepared | string> {
+  if (images > 1) return 'the model is written for one image';
   const sizes = towerOf(model);
   const { resolution, patch, width, layers, heads, embedding } = sizes;
   const [length, across, headWidth] = [tokensOf(sizes), resolution / patch, width / heads];

@@ -16,9 +16,9 @@ export function rateOf(cost: Cost, milliseconds: number): Rate {
     : { value: cost.bytes / milliseconds / 1e6, unit: 'GB/s' };
 }
 
-export const label = ({ name, threads }: Outcome): string => `${name} ${threads}T`;
+export const label = ({ name, threads }: Outcome): string => (threads === 0 ? name : `${name} ${threads}T`);
 
-function timedLine({ milliseconds, resident, ratio, runs }: Timed, cost: Cost | undefined): string {
+function timedLine({ milliseconds, resident, ratio, runs, device }: Timed, cost: Cost | undefined): string {
   const { lower, median, upper } = milliseconds;
   const rate = cost && rateOf(cost, median);
   return [
@@ -27,6 +27,7 @@ function timedLine({ milliseconds, resident, ratio, runs }: Timed, cost: Cost | 
     (rate ? `${digits(rate.value).padStart(7)} ${rate.unit}` : '').padEnd(16),
     `${(resident / 2 ** 20).toFixed(0).padStart(6)} MB`,
     ratio === undefined ? '' : `  ${ratio.toFixed(2)} x our time`,
+    device === undefined ? '' : `  ${digits(device)} ms by the device's clock`,
   ].join(' ');
 }
 

@@ -1,8 +1,15 @@
-/** jax-js on its WebAssembly backend, jitted; it starts no threads in Node. An array is given up by its use: `ref` keeps it. */
-import { type Abilities, type Engine, forwardOnly, type Prepared } from '../contender.ts';
-import { uniform } from '../data.ts';
-import { towerParameters } from '../tower.ts';
-import { type AttentionWork, type MatmulWork, type RowWork, type TowerWork, tokensOf, towerOf } from '../work.ts';
+/** jax-js on its WebAssembly or WebGPU backend, jitted; it starts no threads in Node. An array is given up by its use: `ref` keeps it. */
+import { type Abilities, type Engine, forwardOnly, type Prepared, unmeasured } from '../harness/contender.ts';
+import { uniform } from '../harness/data.ts';
+import { towerParameters } from '../harness/tower.ts';
+import {
+  type AttentionWork,
+  type MatmulWork,
+  type RowWork,
+  type TowerWork,
+  tokensOf,
+  towerOf,
+} from '../harness/work.ts';
 
 interface JaxArray {
   readonly ref: JaxArray;
@@ -39,11 +46,11 @@ interface Jax {
 }
 
 /** Loads the package; fails where it is not installed. */
-export async function open(): Promise<Engine> {
+export async function open(device: 'wasm' | 'webgpu'): Promise<Engine> {
   const name: string = '@jax-js/jax';
   const jax = (await import(name)) as Jax;
-  await jax.init('wasm');
-  jax.defaultDevice('wasm');
+  if (!(await jax.init(device)).includes(device)) throw new Error(`jax-js found no ${device}`);
+  jax.defaultDevice(device);
   const absent = 'the model is not written for it';
   const reason = 'only its forward kernels are measured';
   const abilities: Abilities = {
@@ -55,8 +62,10 @@ export async function open(): Promise<Engine> {
     adamw: 'it has no AdamW of its own',
     trainingStep: absent,
     video: absent,
+    copy: unmeasured,
+    multiplyAdd: unmeasured,
   };
-  return { description: 'jax-js, wasm, 1 thread', abilities };
+  return { description: `jax-js, ${device}`, abilities };
 }
 
 const values = (jax: Jax, name: string, ...shape: number[]): JaxArray =>
@@ -115,7 +124,8 @@ async function prepareAttention(jax: Jax, { heads, length, width }: AttentionWor
   return prepared(() => attention(q.ref, k.ref, v.ref));
 }
 
-async function prepareTower(jax: Jax, { model }: TowerWork): Promise<Prepared> {
+async function prepareTower(jax: Jax, { model, images = 1 }: TowerWork): Promise<Prepared | string> {
+  if (images > 1) return 'the model is written for one image';
   const sizes = towerOf(model);
   const { resolution, patch, width, layers, heads } = sizes;
   const [length, across, headWidth] = [tokensOf(sizes), resolution / patch, width / heads];

@@ -37,10 +37,11 @@ export interface AdamWork {
   readonly model: TowerName;
 }
 
-/** One image through CLIP's image tower. */
+/** Images through CLIP's image tower: one if not said otherwise. */
 export interface TowerWork {
   readonly kind: 'imageTower';
   readonly model: TowerName;
+  readonly images?: number;
 }
 
 /** One step of ActionCLIP with the Transf head: forward, loss, backward, update. */
@@ -58,13 +59,42 @@ export interface VideoWork {
   readonly frames: number;
 }
 
-export type Work = MatmulWork | RowWork | AttentionWork | AdamWork | TowerWork | StepWork | VideoWork;
+/** Device memory copied from one place to another: how fast it can be. */
+export interface CopyWork {
+  readonly kind: 'copy';
+  readonly bytes: number;
+}
+
+/** Multiply-adds in registers, without memory: how fast arithmetic can be. */
+export interface MultiplyAddWork {
+  readonly kind: 'multiplyAdd';
+  readonly threads: number;
+  /** Of each thread. */
+  readonly multiplyAdds: number;
+}
+
+export type Work =
+  | CopyWork
+  | MultiplyAddWork
+  | MatmulWork
+  | RowWork
+  | AttentionWork
+  | AdamWork
+  | TowerWork
+  | StepWork
+  | VideoWork;
+/** Work under a name. */
+export interface Case {
+  readonly name: string;
+  readonly work: Work;
+}
+
 export type WorkKind = Work['kind'];
 export type WorkOf<K extends WorkKind> = Extract<Work, { readonly kind: K }>;
 
 export type TowerName = 'ViT-B/16' | 'ViT-B/32';
 /** `small` is the model that `npm run train` trains. */
-export type ModelName = 'ViT-B/32' | 'small';
+export type ModelName = 'ViT-B/16' | 'ViT-B/32' | 'small';
 
 /** The towers' sizes, shared by all contenders. */
 export const towerOf = (model: TowerName): ClipSizes['vision'] & { readonly embedding: number } => ({
@@ -104,6 +134,8 @@ export function towerProducts(
 export type Cost = { readonly flops: number } | { readonly bytes: number };
 
 const costs: { readonly [K in WorkKind]?: (work: WorkOf<K>) => Cost } = {
+  copy: ({ bytes }) => ({ bytes: 2 * bytes }),
+  multiplyAdd: ({ threads, multiplyAdds }) => ({ flops: 2 * threads * multiplyAdds }),
   matmul: ({ batch, m, k, n }) => ({ flops: batch * product(m, k, n) }),
   // Backward reads rows and gradient, forward rows alone; both write one result.
   layerNorm: ({ rows, width, backward }) => ({ bytes: (backward ? 3 : 2) * 4 * rows * width }),
@@ -112,9 +144,9 @@ const costs: { readonly [K in WorkKind]?: (work: WorkOf<K>) => Cost } = {
   attention: ({ heads, length, width, backward }) => ({
     flops: (backward ? 5 : 2) * heads * product(length, width, length),
   }),
-  imageTower: ({ model }) => {
+  imageTower: ({ model, images = 1 }) => {
     const { embedding, ...vision } = towerOf(model);
-    const { patches, rest } = towerProducts(vision, embedding, 1);
+    const { patches, rest } = towerProducts(vision, embedding, images);
     return { flops: patches + rest };
   },
 };

@@ -1,7 +1,7 @@
 /** onnxruntime as WebAssembly (`onnxruntime-web`) and as native code (`onnxruntime-node`), through their common interface. */
-import { type Abilities, type Engine, forwardOnly, type Prepared } from '../contender.ts';
-import { uniform } from '../data.ts';
-import { attentionModel, matmulModel, type OnnxModel, rowModel, towerModel } from '../onnx/models.ts';
+import { type Abilities, type Engine, forwardOnly, type Prepared, unmeasured } from '../harness/contender.ts';
+import { uniform } from '../harness/data.ts';
+import { attentionModel, matmulModel, type OnnxModel, rowModel, towerModel } from './onnx/models.ts';
 
 export type RuntimeName = 'onnxruntime-web' | 'onnxruntime-node';
 
@@ -58,6 +58,8 @@ export async function open(name: RuntimeName, threads: number): Promise<Engine> 
     adamw: reason,
     trainingStep: reason,
     video: 'the growth of this engine alone is measured',
+    copy: unmeasured,
+    multiplyAdd: unmeasured,
   };
   return { description: `${name}, ${providers[name]}, ${threads} thread(s)`, abilities };
 }

@@ -1,12 +1,13 @@
 /** What the measuring process and a contender's process say to each other. */
+import type { Setting } from './contender.ts';
 import type { Cost, Work } from './work.ts';
 
 export type Request =
   /** Open the engine, make the work ready, warm up for so many milliseconds. */
-  | { readonly ask: 'prepare'; readonly work: Work; readonly warmUp: number }
+  | { readonly ask: 'prepare'; readonly setting: Setting; readonly work: Work; readonly warmUp: number }
   /** Run for so many milliseconds, at least once. */
   | { readonly ask: 'time'; readonly milliseconds: number }
-  /** Say how much memory it took. */
+  /** Say how much memory it took, and what the device counts for a run. */
   | { readonly ask: 'memory' };
 
 export interface PreparedReply {
@@ -23,6 +24,8 @@ export interface MemoryReply {
   readonly resident: number;
   /** Bytes of device memory that a run needs beside the parameters. */
   readonly working?: number;
+  /** Milliseconds of one run as the device counts them. */
+  readonly device?: number;
 }
 
 export type Reply =

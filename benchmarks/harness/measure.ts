@@ -1,11 +1,10 @@
 /** One case by all contenders: made ready one after another, compared, then timed in turns. */
-import type { Case } from './cases.ts';
-import type { Contender } from './contender.ts';
+import type { Contender, Setting } from './contender.ts';
 import { relativeDifference } from './data.ts';
 import { ContenderProcess } from './process.ts';
 import type { PreparedReply, Reply } from './protocol.ts';
 import { medianOf, type Spread, spreadOf } from './statistics.ts';
-import type { Cost, Work } from './work.ts';
+import type { Case, Cost, Work } from './work.ts';
 
 export interface Pace {
   /** Turns of each contender. */
@@ -16,10 +15,9 @@ export interface Pace {
   readonly warmUp: number;
 }
 
-/** A contender with a number of threads. */
-export interface Entrant {
+/** A contender with its setting. */
+export interface Entrant extends Setting {
   readonly contender: Contender;
-  readonly threads: number;
 }
 
 interface Named {
@@ -39,6 +37,8 @@ export interface Timed extends Named {
   readonly resident: number;
   /** Device memory of a run beside the parameters, in bytes. */
   readonly working?: number;
+  /** Milliseconds of one run as the device counts them. */
+  readonly device?: number;
   /** From the first contender's result, relative to its largest element. */
   readonly difference?: number;
   /** How many times as long as this engine with as many threads: the median over turns. */
@@ -60,7 +60,7 @@ export interface CaseResult {
 
 export const isTimed = (outcome: Outcome): outcome is Timed => 'milliseconds' in outcome;
 
-/** Results that differ by more compute something else. */
+/** Results that differ by more compute something else, unless the contender rounds more. */
 const largestDifference = 1e-3;
 
 interface Runner extends Entrant {
@@ -86,15 +86,16 @@ async function start(
   { warmUp }: Pace,
   expected: Float32Array | undefined,
 ): Promise<Runner | Outcome> {
-  const process = new ContenderProcess(entrant.contender, entrant.threads);
-  const reply = await process.ask({ ask: 'prepare', work, warmUp });
+  const { contender, threads, software } = entrant;
+  const process = new ContenderProcess(contender);
+  const reply = await process.ask({ ask: 'prepare', setting: { threads, software }, work, warmUp });
   if (reply.answer !== 'prepared') {
     await process.close();
     return without(entrant, reply);
   }
   const { sample } = reply;
   const difference = expected && sample ? relativeDifference(expected, sample) : undefined;
-  if (difference !== undefined && !(difference <= largestDifference)) {
+  if (difference !== undefined && !(difference <= (contender.tolerance ?? largestDifference))) {
     await process.close();
     return { ...named(entrant), failed: `its result differs by ${difference.toExponential(1)}` };
   }
@@ -130,6 +131,7 @@ async function summarise(runner: Runner, ours: readonly number[] | undefined): P
     turns,
     resident: memory.resident,
     ...(memory.working === undefined ? {} : { working: memory.working }),
+    ...(memory.device === undefined ? {} : { device: memory.device }),
     ...(runner.difference === undefined ? {} : { difference: runner.difference }),
     ...(ratio === undefined ? {} : { ratio }),
   };

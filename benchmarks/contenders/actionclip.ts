@@ -15,30 +15,55 @@ import {
   tensor,
 } from '@actionclip/tensor';
 import { VisionTransformer } from '@actionclip/transformer';
-import type { Engine, Prepared } from '../contender.ts';
-import { uniform } from '../data.ts';
-import { towerParameters } from '../tower.ts';
-import { type AdamWork, type AttentionWork, type MatmulWork, type RowWork, type TowerWork, towerOf } from '../work.ts';
+import type { WebGPUBackend } from '../../packages/tensor/src/backends/webgpu/backend.ts';
+import type { Abilities, Engine, Prepared, Setting } from '../harness/contender.ts';
+import { uniform } from '../harness/data.ts';
+import { towerParameters } from '../harness/tower.ts';
+import {
+  type AdamWork,
+  type AttentionWork,
+  type MatmulWork,
+  type RowWork,
+  type TowerWork,
+  towerOf,
+} from '../harness/work.ts';
 import { prepareStep, prepareVideo } from './action-clip-model.ts';
+import { findSoftware } from './navigator.ts';
+import { roof } from './roof.ts';
 
-/** Opens the engine on so many threads and makes it the default. */
-export async function open(threads: number): Promise<Engine> {
+/** Opens the engine on so many threads of the processor and makes it the default. */
+export async function openOnProcessor(threads: number): Promise<Engine> {
   const device = await openDevice('wasm', { threads });
   setDefaultDevice(device);
-  return {
-    description: await describe(device),
-    abilities: {
-      matmul: prepareMatmul,
-      layerNorm: prepareRows,
-      softmax: prepareRows,
-      attention: prepareAttention,
-      adamw: prepareAdam,
-      imageTower: prepareTower,
-      trainingStep: prepareStep,
-      video: prepareVideo,
-    },
-  };
+  const none = 'it measures the WebGPU device itself';
+  return { description: await describe(device), abilities: { ...prepares, copy: none, multiplyAdd: none } };
 }
+
+/** Opens the engine on WebGPU and makes it the default. */
+export async function openOnGPU(setting: Setting): Promise<Engine> {
+  await findSoftware(setting);
+  const device = await openDevice('webgpu', { allowSoftware: setting.software });
+  setDefaultDevice(device);
+  const { device: gpu } = (await device.backend()) as WebGPUBackend;
+  const finish = async (): Promise<void> => {
+    await gpu.queue.onSubmittedWorkDone();
+  };
+  const waiting = Object.entries({ ...prepares, ...roof(gpu) }).map(([kind, prepare]) => {
+    return [kind, async (work: never) => ({ ...(await prepare(work)), finish })];
+  });
+  return { description: await describe(device), abilities: Object.fromEntries(waiting) as Abilities };
+}
+
+const prepares = {
+  matmul: prepareMatmul,
+  layerNorm: prepareRows,
+  softmax: prepareRows,
+  attention: prepareAttention,
+  adamw: prepareAdam,
+  imageTower: prepareTower,
+  trainingStep: prepareStep,
+  video: prepareVideo,
+} as const;
 
 const describe = async (device: Device): Promise<string> => (await device.backend()).description;
 
@@ -119,13 +144,13 @@ async function prepareAdam({ model }: AdamWork): Promise<Prepared> {
   return { run: () => program(), cost: { bytes: 7 * 4 * count } };
 }
 
-async function prepareTower({ model }: TowerWork): Promise<Prepared> {
+async function prepareTower({ model, images = 1 }: TowerWork): Promise<Prepared> {
   const sizes = towerOf(model);
   const tower = new VisionTransformer(sizes).eval();
   const state: StateDict = new Map(
     towerParameters(sizes).map(({ name, shape, elements }) => [name, { dtype: 'f32', shape, data: elements() }]),
   );
   tower.loadStateDict(state);
-  const images = values('image', 1, 3, sizes.resolution, sizes.resolution);
-  return captured((input) => tower.forward(input as Tensor), [images]);
+  const input = values('image', images, 3, sizes.resolution, sizes.resolution);
+  return captured((pixels) => tower.forward(pixels as Tensor), [input]);
 }
