@@ -1,4 +1,5 @@
 /** Operations of the user's own: a definition in other operations, and optionally a rule for the gradient. */
+import { replay } from './autograd/replay.ts';
 import { composite } from './ops/composite.ts';
 import { Tensor } from './tensor.ts';
 
@@ -27,11 +28,21 @@ export function defineOp<A = undefined>(
       name: definition.name,
       shape: () => body.shape,
       dtype: () => body.dtype,
-      define: () => body.node,
+      define: (nodes) =>
+        replay(
+          body.node,
+          inputs.map(({ node }) => node),
+          nodes,
+        ),
       ...(vjp
         ? {
             vjp: (node, gradient) =>
-              vjp(new Tensor(gradient), inputs, new Tensor(node), attributes).map((result) => result?.node),
+              vjp(
+                new Tensor(gradient),
+                node.inputs.map((input) => new Tensor(input)),
+                new Tensor(node),
+                attributes,
+              ).map((result) => result?.node),
           }
         : {}),
     });

@@ -32,6 +32,8 @@ export interface Op {
   readonly rowMajor?: boolean;
   /** The most often that one operand element is read: 'once' for injective views, 'many' for broadcasts and gathers. */
   readonly reads?: 'once' | 'many';
+  /** Only the first operand is read; the others are waited for: they are computed before. */
+  readonly waits?: true;
   /** The kernel that may compute a composite as a whole, on backends that have it, and the nodes that it takes. */
   readonly template?: { readonly kind: Template; readonly takes: (node: Node) => boolean };
   /** The meaning of a composite, in other operations. */
@@ -44,6 +46,9 @@ export interface Op {
 }
 
 let nextId = 1;
+
+/** The id of the node made last: ids rise. */
+export const newestNode = (): number => nextId - 1;
 
 export class Node {
   readonly id: number;

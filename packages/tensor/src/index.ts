@@ -1,5 +1,6 @@
 /** The public API of the tensor engine. */
 
+export { checkpoint } from './autograd/checkpoint.ts';
 export * from './autograd/functions.ts';
 export type { Backend, Executable, Limits, Slot } from './backends/backend.ts';
 export * from './creation.ts';

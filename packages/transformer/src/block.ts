@@ -1,5 +1,6 @@
 /** The residual block of both of CLIP's towers, and the stack of them. */
 import {
+  checkpoint,
   constantParameter,
   defaultGenerator,
   type Generator,
@@ -102,6 +103,8 @@ export class ResidualAttentionBlock extends Module {
 /** A stack of residual blocks. */
 export class Transformer extends Module {
   resblocks: ResidualAttentionBlock[];
+  /** In training, blocks are computed again for their gradients, and only what goes into each of them is kept. */
+  checkpointing = false;
 
   constructor(width: number, layers: number, options: (layer: number) => BlockOptions) {
     super();
@@ -110,6 +113,8 @@ export class Transformer extends Module {
 
   /** [batch, length, width] to the same. `before` is applied to the input of every block. */
   forward(x: Tensor, mask?: AttentionMask, before: (x: Tensor) => Tensor = (same) => same): Tensor {
-    return this.resblocks.reduce((h, block) => block.forward(before(h), mask), x);
+    const wrap =
+      this.checkpointing && this.training ? checkpoint<[Tensor]> : (segment: (h: Tensor) => Tensor) => segment;
+    return this.resblocks.reduce((h, block) => wrap((input) => block.forward(before(input), mask))(h), x);
   }
 }

@@ -59,6 +59,12 @@ export class CLIP extends Module {
     this.ln_final = new LayerNorm(width);
   }
 
+  /** Whether the blocks of both towers are computed again for their gradients: about a third more work in less memory. */
+  set checkpointing(enabled: boolean) {
+    this.visual.transformer.checkpointing = enabled;
+    this.transformer.checkpointing = enabled;
+  }
+
   /** Images [n, 3, R, R] to features [n, embedding], not normalised. */
   encodeImage(images: Tensor): Tensor {
     return this.visual.forward(images);

@@ -13,10 +13,15 @@ const edges = (node: Node): readonly Node[] =>
 
 /**
  * Gradients of Σ output · seed with respect to each of `wrt`: a node of the same shape, or undefined where the output
- * does not depend on it.
+ * does not depend on it. Nothing is looked for behind `ends`.
  */
-export function reverse(output: Node, seed: Node, wrt: readonly Node[]): (Node | undefined)[] {
-  const order = topological([output], edges);
+export function reverse(
+  output: Node,
+  seed: Node,
+  wrt: readonly Node[],
+  ends: ReadonlySet<Node> = new Set(),
+): (Node | undefined)[] {
+  const order = topological([output], (node) => (ends.has(node) ? [] : edges(node)));
   const needed = new Set(wrt);
   for (const node of order) {
     if (!needed.has(node) && edges(node).some((operand) => needed.has(operand))) needed.add(node);

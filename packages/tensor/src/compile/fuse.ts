@@ -46,7 +46,7 @@ interface Inlined {
 }
 
 export function fuse(outputs: readonly Node[], limits: FusionLimits, seen: Resolution): Fusion {
-  const { resolve, operandsOf } = seen;
+  const { resolve, operandsOf, readBy } = seen;
   const targets = outputs.map(resolve);
   const order = topological(targets, operandsOf);
   const consumers = countConsumers(order, seen);
@@ -86,7 +86,7 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits, seen: Resol
       store(node);
       continue;
     }
-    const operands = [...new Set(operandsOf(node))];
+    const operands = [...new Set(readBy(node))];
     for (const operand of operands) {
       // A matrix product reads its operands by strides; anything else is laid out for it first.
       const irregular = node.op.kind === 'contract' && !readsByStrides(operand, stored, seen);
@@ -125,7 +125,7 @@ function ownCost(node: Node): number {
     const value = (node.attributes as MapAttributes).expr;
     return cost(node.dtype === 'f16' ? half(value) : value);
   }
-  if (node.inputs.length < 2) return 0;
+  if (node.inputs.length < 2 || node.op.waits) return 0;
   return node.op.reads === 'many' ? following : choosing;
 }
 

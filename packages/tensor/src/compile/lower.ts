@@ -1,7 +1,7 @@
 /** Lowering: a graph becomes a list of kernels, one for each node that fusion gives a buffer. */
 import { dtypes } from '../dtype.ts';
 import { accumulator, axis, cast, constant, type Expr, load, mul } from '../expr/expr.ts';
-import type { Node } from '../graph.ts';
+import { type Node, topological } from '../graph.ts';
 import { precisionOf } from '../ops/contract.ts';
 import type { ScatterAttributes } from '../ops/index.ts';
 import { type MapAttributes, mapOp } from '../ops/map.ts';
@@ -19,6 +19,8 @@ import { isComposite, type Resolution } from './resolution.ts';
 export interface Lowered {
   readonly kernels: readonly Kernel[];
   readonly nodes: readonly Node[];
+  /** For each buffer, how many waits lie behind what is in it: kernels on both sides of a wait stay apart. */
+  readonly stages: readonly number[];
 }
 
 /** The kernels of a fused graph, in an order in which every buffer is written before it is read. */
@@ -39,7 +41,18 @@ export function lower({ roots, stored }: Fusion, seen: Resolution): Lowered {
     if (sizeOf(root.shape) === 0) continue;
     kernels.push(kernelOf(root, { stored, bufferOf, seen }));
   }
-  return { kernels, nodes };
+  const stages = stagesOf(roots, seen);
+  return { kernels, nodes, stages: nodes.map((node) => stages.get(node) ?? 0) };
+}
+
+/** How many waits lie behind each node, on the path with the most of them. */
+function stagesOf(roots: readonly Node[], { operandsOf }: Resolution): ReadonlyMap<Node, number> {
+  const stages = new Map<Node, number>();
+  for (const node of topological(roots, operandsOf)) {
+    const behind = operandsOf(node).map((operand) => stages.get(operand) as number);
+    stages.set(node, Math.max(0, ...behind) + (node.op.waits ? 1 : 0));
+  }
+  return stages;
 }
 
 /** What lowering one root needs of the whole graph. */
@@ -80,7 +93,7 @@ function spaces(root: Node, { stored, seen }: Surroundings): readonly (readonly 
   const found = new Map([[root.shape.join(), root.shape]]);
   const visit = (node: Node): void => {
     if ((node !== root && stored.has(node)) || !(node.op.rowMajor || node.op.sameIndex)) return;
-    for (const operand of node.inputs.map(seen.resolve)) {
+    for (const operand of seen.readBy(node)) {
       found.set(operand.shape.join(), operand.shape);
       visit(operand);
     }
@@ -178,8 +191,8 @@ function contractionBelow(node: Node, root: Node, around: Surroundings): Node | 
   if (node !== root && around.stored.has(node)) return undefined;
   if (node.op.kind === 'contract') return node;
   if (node.op.kind !== 'pointwise') return undefined;
-  for (const operand of node.inputs) {
-    const found = contractionBelow(around.seen.resolve(operand), root, around);
+  for (const operand of around.seen.readBy(node)) {
+    const found = contractionBelow(operand, root, around);
     if (found) return found;
   }
   return undefined;

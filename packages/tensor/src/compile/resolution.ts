@@ -10,6 +10,8 @@ export interface Resolution {
   readonly resolve: (node: Node) => Node;
   /** The nodes whose values `node` is computed from, resolved; none where it is stored. */
   readonly operandsOf: (node: Node) => readonly Node[];
+  /** Those of them whose elements it reads. */
+  readonly readBy: (node: Node) => readonly Node[];
 }
 
 /** Whether `node` is a composite that is not computed yet. After resolution only those are left that a template computes. */
@@ -28,5 +30,6 @@ export function resolution(templates: ReadonlySet<Template>): Resolution {
     while (isComposite(current) && !whole(current)) current = current.define();
     return current;
   };
-  return { resolve, operandsOf: (node) => (node.storage !== undefined ? [] : node.inputs.map(resolve)) };
+  const operandsOf = (node: Node): readonly Node[] => (node.storage !== undefined ? [] : node.inputs.map(resolve));
+  return { resolve, operandsOf, readBy: (node) => (node.op.waits ? operandsOf(node).slice(0, 1) : operandsOf(node)) };
 }

@@ -40,10 +40,11 @@ export function mergeRows(
   updates: ReadonlySet<Node>,
   buffersPerKernel: number,
 ): Lowered {
-  const { kernels, nodes } = lowered;
+  const { kernels, nodes, stages } = lowered;
   const groups = new Groups(kernels);
   const wanted = new Set(nodes.flatMap((node, buffer) => (kept.has(node) ? [buffer] : [])));
   const inPlace = kernels.map(({ outputs }) => outputs.some(({ buffer }) => updates.has(nodes[buffer] as Node)));
+  const stageOf = (k: number): number | undefined => stages[kernels[k]?.outputs[0]?.buffer ?? -1];
   const geometries = kernels.map(ownGeometry);
   /** Kernels that fold rows, or are computed from what a kernel of their group folds. */
   const folded = geometries.map((geometry) => geometry !== undefined);
@@ -56,7 +57,14 @@ export function mergeRows(
 
   const tryJoin = (reader: number, source: number): void => {
     const [own, other] = [groups.of(reader), groups.of(source)];
-    if (own === other || inPlace[reader] || inPlace[source] || !(folded[reader] || folded[source])) return;
+    if (
+      own === other ||
+      stageOf(reader) !== stageOf(source) ||
+      inPlace[reader] ||
+      inPlace[source] ||
+      !(folded[reader] || folded[source])
+    )
+      return;
     const geometry = geometries[reader] ?? geometries[source];
     if (!geometry || !sameRows(geometry, geometries[source] ?? geometry)) return;
     const members = [...own, ...other].sort((a, b) => a - b);
@@ -86,7 +94,7 @@ export function mergeRows(
       new Set(outputs.map(({ buffer }) => buffer)),
     );
   });
-  return { kernels: merged, nodes };
+  return { kernels: merged, nodes, stages };
 }
 
 const sameRows = (a: Geometry, b: Geometry): boolean => a.rows === b.rows && a.extent === b.extent;

@@ -24,16 +24,24 @@ export function mergeSiblings(
   updates: ReadonlySet<Node>,
   buffersPerKernel: number,
 ): Lowered {
-  const { kernels, nodes } = lowered;
+  const { kernels, nodes, stages } = lowered;
   const groups = new Groups(kernels);
   const wanted = new Set(nodes.flatMap((node, buffer) => (kept.has(node) ? [buffer] : [])));
   const isUpdate = ({ buffer }: BufferUse): boolean => updates.has(nodes[buffer] as Node);
+  const stageOf = (k: number): number | undefined => stages[kernels[k]?.outputs[0]?.buffer ?? -1];
   /** What each group has become so far. */
   const merged = kernels.map((kernel) => (isElementwise(kernel) ? kernel : undefined));
 
   const tryJoin = (a: number, b: number, apart: boolean): void => {
     const [first, second] = [merged[a], merged[b]];
-    if (groups.of(a) === groups.of(b) || !first || !second || sizeOf(first.shape) !== sizeOf(second.shape)) return;
+    if (
+      groups.of(a) === groups.of(b) ||
+      stageOf(a) !== stageOf(b) ||
+      !first ||
+      !second ||
+      sizeOf(first.shape) !== sizeOf(second.shape)
+    )
+      return;
     const members = [...groups.of(a), ...groups.of(b)].sort((x, y) => x - y);
     const { inputs, outputs } = groups.boundary(members, wanted);
     if (inputs.length + outputs.length > buffersPerKernel) return;
@@ -69,7 +77,11 @@ export function mergeSiblings(
       if (ready && sharesElements(merged[k], merged[other])) tryJoin(k, other, true);
     }
   });
-  return { nodes, kernels: groups.inOrder().map(([k]) => merged[k as number] ?? (kernels[k as number] as Kernel)) };
+  return {
+    nodes,
+    stages,
+    kernels: groups.inOrder().map(([k]) => merged[k as number] ?? (kernels[k as number] as Kernel)),
+  };
 }
 
 const isElementwise = (kernel: Kernel): kernel is LoopKernel => kernel.kind === 'loop' && !kernel.reduce;

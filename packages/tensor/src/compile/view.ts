@@ -18,7 +18,7 @@ export interface BufferView {
 export function viewOf(
   node: Node,
   stored: ReadonlySet<Node>,
-  { operandsOf }: Pick<Resolution, 'operandsOf'>,
+  { readBy }: Pick<Resolution, 'readBy'>,
 ): BufferView | undefined {
   let source: Node | undefined;
   const visit = (current: Node, index: readonly Expr[]): Expr | undefined => {
@@ -26,8 +26,8 @@ export function viewOf(
       source = current;
       return load(0, flatten(index, current.shape), dtypes[current.dtype].scalar);
     }
-    if (!current.op.at || current.inputs.length !== 1) return undefined;
-    const [operand] = operandsOf(current) as [Node];
+    const [operand, ...others] = readBy(current);
+    if (!current.op.at || !operand || others.length > 0) return undefined;
     let opaque = false;
     const element = current.op.at(current, index, (_, at) => {
       const value = visit(operand, at);
