@@ -30,3 +30,10 @@ export class CaptureError extends TensorError {}
 export function printShape(shape: readonly number[]): string {
   return `[${shape.join(', ')}]`;
 }
+
+/** Bytes as a message shows them: `1.50 GiB`. */
+export function printBytes(bytes: number): string {
+  const unit = ['bytes', 'KiB', 'MiB', 'GiB'][Math.min(3, Math.floor(Math.log2(Math.max(1, bytes)) / 10))];
+  const scale = { bytes: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[unit as 'bytes'];
+  return unit === 'bytes' ? `${bytes} bytes` : `${(bytes / scale).toFixed(2)} ${unit}`;
+}

@@ -15,7 +15,7 @@ export * from './nn/index.ts';
 export { autocast } from './ops/precision.ts';
 export * from './optim/index.ts';
 export * from './random.ts';
-export { type Captured, compile, type StepStats } from './runtime/capture.ts';
+export { type Captured, compile } from './runtime/capture.ts';
 export { Device } from './runtime/device.ts';
 export {
   automaticDevice,
@@ -27,6 +27,7 @@ export {
   setDefaultDevice,
 } from './runtime/devices.ts';
 export { live } from './runtime/live.ts';
+export { type PlannedMemory, printPlan, type StepStats } from './runtime/step-stats.ts';
 export type { Shape } from './shape.ts';
 export type * from './shape-types.ts';
 export { gradients, realize, Tensor, type TensorLike } from './tensor.ts';

@@ -15,7 +15,18 @@ export interface Executable {
     readonly passes: number;
     readonly submits: number;
     readonly pipelines: number;
+    /** Bytes of device memory that the executable holds beside the program's buffers; none if absent. */
+    readonly ownBytes?: number;
+    /** Kernels that do not run in their fastest form, each with the reason. */
+    readonly fallbacks?: readonly string[];
   };
+}
+
+/** How many objects a backend has made on its device so far. */
+export interface Created {
+  readonly buffers: number;
+  readonly bindGroups: number;
+  readonly pipelines: number;
 }
 
 /** Kinds of kernel beside loops and scatters, which a backend may have or not. */
@@ -45,8 +56,22 @@ export interface Backend {
   /** The first `length` elements of the slot, after every run before this call has finished. */
   read(slot: Slot, length: number, dtype: DType): Promise<TypedArray>;
   compile(program: Program): Promise<Executable>;
-  /** Runs once. `slots[i]` is the program's buffer i, workspace included. Runs take effect in the order of the calls. */
-  run(executable: Executable, slots: readonly Slot[]): Promise<void> | void;
+  /**
+   * Runs once. `slots[i]` is the program's buffer i, workspace included. Runs take effect in the order of the calls.
+   * @param more another run, or `submit`, follows at once: the device may be told of both together.
+   */
+  run(executable: Executable, slots: readonly Slot[], more?: boolean): Promise<void> | void;
+  /** Tells the device of runs that were held back for others to follow. */
+  submit?(): void;
+  /** Gives back what the executable holds; it cannot run afterwards. */
+  release?(executable: Executable): void;
+  /** Rejects with DeviceError where memory given out since the last call turns out to be missing; undefined where none can be. */
+  settled?(): Promise<void> | undefined;
+  /** Bytes that a slot of `bytes` takes on the device; `bytes` if absent. */
+  footprint?(bytes: number): number;
+  /** Gives memory that no slot uses back to the system. */
+  trim?(): void;
+  created?(): Created;
   /** Live and peak bytes of device memory. */
   memory(): { readonly live: number; readonly peak: number };
   /** Gives everything back; the backend cannot be used afterwards. */

@@ -16,8 +16,6 @@ export interface Plan {
   readonly bindings: readonly Node[];
   /** Results that are written over a donated input: binding of the result to binding of the input. */
   readonly inPlace: ReadonlyMap<Node, Node>;
-  /** Workspace bytes at the fullest point, and bytes of all bindings. */
-  readonly peakBytes: number;
 }
 
 export const bytesOf = (node: Node): number =>
@@ -61,7 +59,7 @@ export function plan(
     bindings: bindings.length,
     kernels: kernels.map((kernel) => renumber(kernel, number)),
   };
-  return { program, bindings, inPlace, peakBytes: buffers.reduce((sum, { bytes }) => sum + bytes, 0) };
+  return { program, bindings, inPlace };
 }
 
 /** The kernel over other buffer numbers. */

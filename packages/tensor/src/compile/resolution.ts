@@ -12,6 +12,8 @@ export interface Resolution {
   readonly operandsOf: (node: Node) => readonly Node[];
   /** Those of them whose elements it reads. */
   readonly readBy: (node: Node) => readonly Node[];
+  /** Composites with a template that stood for their definitions all the same so far, each with the reason. */
+  readonly undone: ReadonlySet<string>;
 }
 
 /** Whether `node` is a composite that is not computed yet. After resolution only those are left that a template computes. */
@@ -21,9 +23,17 @@ export function isComposite({ op, storage }: Node): boolean {
 
 /** The resolution for a backend with `templates`. */
 export function resolution(templates: ReadonlySet<Template>): Resolution {
+  const undone = new Set<string>();
   const whole = (node: Node): boolean => {
-    const { template } = node.op;
-    return template !== undefined && templates.has(template.kind) && template.takes(node);
+    const { name, template } = node.op;
+    if (template === undefined) return false;
+    const reason = !templates.has(template.kind)
+      ? 'the backend has no kernel for it'
+      : template.takes(node)
+        ? undefined
+        : 'its kernel does not take these shapes';
+    if (reason !== undefined) undone.add(`${name} is computed step by step, since ${reason}`);
+    return reason === undefined;
   };
   const resolve = (node: Node): Node => {
     let current = node;
@@ -31,5 +41,10 @@ export function resolution(templates: ReadonlySet<Template>): Resolution {
     return current;
   };
   const operandsOf = (node: Node): readonly Node[] => (node.storage !== undefined ? [] : node.inputs.map(resolve));
-  return { resolve, operandsOf, readBy: (node) => (node.op.waits ? operandsOf(node).slice(0, 1) : operandsOf(node)) };
+  return {
+    resolve,
+    operandsOf,
+    readBy: (node) => (node.op.waits ? operandsOf(node).slice(0, 1) : operandsOf(node)),
+    undone,
+  };
 }

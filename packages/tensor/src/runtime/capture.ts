@@ -1,54 +1,32 @@
 /** Captured functions: traced once into one program, replayed with other arguments. */
-import { type Resolution, resolution } from '../compile/resolution.ts';
-import { CaptureError, DeviceError, printShape } from '../errors.ts';
-import { Node, type Op, topological } from '../graph.ts';
-import { sizeOf } from '../shape.ts';
-import { ownerOf, realize, Tensor } from '../tensor.ts';
-import type { Device } from './device.ts';
-import { defaultDevice, presetDevice } from './devices.ts';
-import { elementsOf, liveSource } from './live.ts';
-import { describe, type Prepared, prepare } from './prepare.ts';
-import { execute, replaced } from './realize.ts';
-import { Storage } from './storage.ts';
-import { type Traced, traced } from './trace.ts';
-
-/** What a captured function takes and gives: one tensor, or a list of them. */
-type Result = Tensor | readonly Tensor[] | undefined;
-
-export interface StepStats {
-  /** What one run does on the device. */
-  readonly dispatches: number;
-  readonly passes: number;
-  readonly submits: number;
-  readonly pipelines: number;
-  /** Bytes that the program binds and uses as workspace: what a run needs at its fullest. */
-  readonly peakBytes: number;
-  /** How often the function has been traced: more than once means that arguments changed shape. */
-  readonly traces: number;
-  readonly runs: number;
-  /** The backend that ran. */
-  readonly ran: string;
-  readonly kernels: readonly string[];
-}
+import { CaptureError, printShape } from '../errors.ts';
+import { realize, type Tensor } from '../tensor.ts';
+import { type CapturedProgram, type Result, trace } from './captured-program.ts';
+import { type StepStats, totalBytes } from './step-stats.ts';
 
 export interface Captured<A extends readonly Tensor[], R extends Result> {
   (...args: A): Promise<R>;
+  /** About the arguments of the last call or `prepare`. Throws CaptureError where there was none. */
   stats(): StepStats;
+  /** Traces and compiles for arguments like these, and runs nothing. */
+  prepare(...args: A): Promise<StepStats>;
+  /** Gives back what the function keeps on its device between calls; a later call traces again. */
+  dispose(): Promise<void>;
 }
 
-interface Program {
-  readonly device: Device;
-  readonly prepared: Prepared;
-  readonly outputs: readonly Node[];
-  readonly leaves: readonly Node[];
-  readonly placeholders: readonly Node[];
-  readonly updates: Traced<Result>['updates'];
-  /** Live values, in the order in which they were made. */
-  readonly live: readonly Node[];
-  readonly result: Result;
-}
+type Programs = Map<string, Promise<CapturedProgram>>;
 
-const argumentOp: Op = { name: 'argument', kind: 'leaf' };
+/** Functions under way: what only a running call knows of is not collected. */
+const running = new Set<object>();
+
+/** Programs of functions that were garbage collected without `dispose()`. */
+const collected = new FinalizationRegistry<Programs>((programs) => void closeAll(programs));
+
+async function closeAll(programs: Programs): Promise<void> {
+  const all = [...programs.values()];
+  programs.clear();
+  for (const program of all) await program.then((made) => made.close()).catch(() => undefined);
+}
 
 /**
  * Traces `step` at the first call and replays the program afterwards; a call whose arguments have other shapes or
@@ -58,136 +36,55 @@ const argumentOp: Op = { name: 'argument', kind: 'leaf' };
 export function compile<A extends readonly Tensor[], R extends Result>(step: (...args: A) => R): Captured<A, R>;
 export function compile<A extends readonly Tensor[]>(step: (...args: A) => void): Captured<A, undefined>;
 export function compile<A extends readonly Tensor[]>(step: (...args: A) => unknown): Captured<A, Result> {
-  const programs = new Map<string, Program>();
-  let latest: Program | undefined;
+  const programs: Programs = new Map();
+  let latest: CapturedProgram | undefined;
   let runs = 0;
 
-  const captured = async (...args: A): Promise<Result> => {
+  const programFor = async (args: A): Promise<CapturedProgram> => {
     const signature = args.map(({ dtype, shape }) => `${dtype}${printShape(shape)}`).join();
-    await realize(args);
     let program = programs.get(signature);
     if (!program) {
-      program = await trace((placeholders) => step(...(placeholders as unknown as A)), args);
+      program = trace((placeholders) => step(...(placeholders as unknown as A)), args);
       programs.set(signature, program);
+      program.catch(() => programs.delete(signature));
     }
-    await realize(program.leaves.flatMap((leaf) => ownerOf(leaf) ?? []));
-    latest = program;
-    runs++;
-    return replay(program, args);
+    return program;
+  };
+  const captured = async (...args: A): Promise<Result> => {
+    const call = { captured };
+    running.add(call);
+    try {
+      await realize(args);
+      const program = await programFor(args);
+      await program.ready();
+      latest = program;
+      runs++;
+      return await program.replay(args);
+    } finally {
+      running.delete(call);
+    }
   };
   const stats = (): StepStats => {
     if (!latest) throw new CaptureError('stats: the function has not run yet', 'call it first');
-    const { prepared, device } = latest;
+    const { prepared, device, memory, created } = latest;
+    const { dispatches, passes, submits, pipelines } = prepared.executable.stats;
     return {
-      ...prepared.executable.stats,
-      peakBytes: prepared.peakBytes,
+      ...{ dispatches, passes, submits, pipelines },
+      peakBytes: totalBytes(memory),
+      memory,
+      created,
       traces: programs.size,
       runs,
       ran: device.name,
+      fallbacks: prepared.fallbacks,
       kernels: prepared.kernelNames,
     };
   };
-  return Object.assign(captured, { stats });
-}
-
-async function trace(step: (args: readonly Tensor[]) => unknown, args: readonly Tensor[]): Promise<Program> {
-  const placeholders = args.map(({ node }) => {
-    const placeholder = new Node(argumentOp, [], undefined, node.shape, node.dtype, node.device ?? presetDevice());
-    placeholder.storage = new Storage(node.dtype, sizeOf(node.shape), 'argument');
-    return placeholder;
-  });
-  const { result, updates, live } = traced(() => {
-    const value: unknown = step(placeholders.map((node) => new Tensor(node)));
-    if (value instanceof Promise) {
-      value.catch(() => undefined);
-      throw new CaptureError('compile: the captured function is asynchronous', 'build the graph without await');
-    }
-    return asResult(value);
-  });
-  for (const { before } of updates) {
-    if (!before.storage)
-      throw new CaptureError(
-        'assign: a tensor without a stored value was updated in a captured function',
-        'realize() it before the first call',
-      );
-  }
-  const results = result === undefined ? [] : result instanceof Tensor ? [result] : [...result];
-  const outputs = [...new Set([...results.map(({ node }) => node), ...updates.map(({ next }) => next)])].filter(
-    (node) => node.storage === undefined,
-  );
-  const device = outputs.find((node) => node.device)?.device ?? (await defaultDevice());
-  const backend = await device.backend();
-  const donations = new Map(updates.map(({ next, before }) => [next, before] as const));
-  const seen = resolution(backend.limits.templates);
-  checkAlive(outputs, seen);
-  const { leaves } = describe(outputs, donations, seen);
-  const prepared = await device.exclusively(() => prepare(backend, outputs, leaves, donations));
-  return { device, prepared, outputs, leaves, placeholders, updates, live, result };
-}
-
-function asResult(value: unknown): Result {
-  if (value === undefined || value instanceof Tensor) return value;
-  if (Array.isArray(value) && value.every((entry) => entry instanceof Tensor)) return value;
-  throw new CaptureError(
-    'compile: the captured function returned something else than tensors',
-    'return a tensor, a list of tensors, or nothing',
-  );
-}
-
-/** Throws CaptureError when the function uses a tensor whose memory was given up. */
-function checkAlive(outputs: readonly Node[], { resolve, operandsOf }: Resolution): void {
-  for (const node of topological(outputs.map(resolve), operandsOf)) {
-    if (node.storage?.disposed)
-      throw new CaptureError(
-        `compile: the function uses a tensor made by ${node.op.name} that was given up`,
-        'keep it alive',
-      );
-  }
-}
-
-async function replay(program: Program, args: readonly Tensor[]): Promise<Result> {
-  const { device, prepared, outputs, leaves, placeholders, updates, live } = program;
-  const backend = await device.backend();
-  return device.exclusively(async () => {
-    const current = new Map<Node, Node>();
-    placeholders.forEach((placeholder, i) => {
-      const { node } = args[i] as Tensor;
-      if (node.device !== undefined && node.device !== device)
-        throw new DeviceError(
-          `compile: argument ${i} is on device ${node.device.name}, and the function was traced on ${device.name}`,
-          'capture the function again for the other device',
-        );
-      current.set(placeholder, node);
-    });
-    for (const leaf of leaves) {
-      const owner = ownerOf(leaf);
-      if (owner) current.set(leaf, owner.node);
-    }
-    const bound = leaves.map((leaf) => current.get(leaf) ?? leaf);
-    // Whatever was given up throws here, before the sources of live values count a run that does not happen.
-    for (const { storage } of bound) storage?.on(backend);
-    for (const node of live) {
-      const source = liveSource(node);
-      if (source) node.storage?.write(elementsOf(source, node.shape, node.dtype));
-    }
-    const storages = await execute(device, backend, prepared, outputs, bound);
-    const values = new Map(outputs.map((node, i) => [node, storages[i] as Storage] as const));
-    const fresh = (node: Node): Node => {
-      const storage = values.get(node);
-      if (!storage) return current.get(node) ?? node;
-      const stored = new Node({ ...argumentOp, name: node.op.name }, [], undefined, node.shape, node.dtype, device);
-      stored.storage = storage;
-      return stored;
-    };
-    for (const { tensor, next } of updates) {
-      const previous = tensor.node.storage;
-      tensor.commit(fresh(next));
-      if (previous !== tensor.node.storage) previous?.dispose(replaced);
-    }
-    const { result } = program;
-    if (result === undefined) return undefined;
-    return result instanceof Tensor
-      ? new Tensor(fresh(result.node))
-      : result.map(({ node }) => new Tensor(fresh(node)));
-  });
+  const prepare = async (...args: A): Promise<StepStats> => {
+    latest = await programFor(args);
+    return stats();
+  };
+  const dispose = (): Promise<void> => closeAll(programs);
+  collected.register(captured, programs);
+  return Object.assign(captured, { stats, prepare, dispose });
 }

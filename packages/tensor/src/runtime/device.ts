@@ -1,5 +1,5 @@
 /** Devices: a name, the backend behind it (opened when first needed), and the programs that it has compiled. */
-import type { Backend, Slot } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
 import { DeviceError } from '../errors.ts';
 import type { Prepared } from './prepare.ts';
 
@@ -10,9 +10,12 @@ export class Device {
   readonly name: string;
   private readonly open: () => Promise<Backend>;
   private opening: Promise<Backend> | undefined;
+  private opened: Backend | undefined;
   private queue: Promise<unknown> = Promise.resolve();
   private readonly programs = new Map<string, Prepared>();
-  private readonly spare = new Map<number, Slot[]>();
+  private readonly keepers = new Set<{ trim(): void }>();
+  /** Works given and not yet done. */
+  private waiting = 0;
   private closed = false;
 
   constructor(name: string, open: () => Promise<Backend>) {
@@ -23,15 +26,30 @@ export class Device {
   /** The backend, opened at the first call. */
   backend(): Promise<Backend> {
     if (this.closed) throw new DeviceError(`device ${this.name} was closed`, 'open another one');
-    this.opening ??= this.open();
+    this.opening ??= this.open().then((backend) => {
+      this.opened = backend;
+      return backend;
+    });
     return this.opening;
   }
 
   /** Runs `work` after all work given before it: programs take effect in the order in which they were asked for. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.queue.then(work);
+    this.waiting++;
+    const result = this.queue.then(work).finally(() => this.finish());
     this.queue = result.catch(() => undefined);
     return result;
+  }
+
+  /** Whether more work waits behind the one under way: what both send to the device may go together. */
+  get hasMore(): boolean {
+    return this.waiting > 1;
+  }
+
+  /** Ends one work; with the last, whatever the backend still holds back goes out. */
+  private finish(): void {
+    this.waiting--;
+    if (this.waiting === 0 && !this.closed) this.opened?.submit?.();
   }
 
   /** The program of a graph's text, prepared by `make` when it is new. */
@@ -41,37 +59,28 @@ export class Device {
     else prepared = await make();
     this.programs.set(key, prepared);
     if (this.programs.size > programsKept) {
-      for (const oldest of this.programs.keys()) {
+      for (const [oldest, { executable }] of this.programs) {
         this.programs.delete(oldest);
+        (await this.backend()).release?.(executable);
         break;
       }
     }
     return prepared;
   }
 
-  /** Scratch memory for one run. */
-  borrow(backend: Backend, bytes: number): Slot {
-    const slot = this.spare.get(bytes)?.pop();
-    if (slot) return slot;
-    try {
-      return backend.alloc(bytes);
-    } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
-      this.trim(backend);
-      return backend.alloc(bytes);
-    }
+  /** Has `keeper` give back what it keeps for later runs when memory is short. */
+  keep(keeper: { trim(): void }): void {
+    this.keepers.add(keeper);
   }
 
-  giveBack(slot: Slot): void {
-    const list = this.spare.get(slot.bytes);
-    if (list) list.push(slot);
-    else this.spare.set(slot.bytes, [slot]);
+  forget(keeper: { trim(): void }): void {
+    this.keepers.delete(keeper);
   }
 
-  /** Frees the scratch memory that no run is using. */
+  /** Frees what captured functions keep, and memory that nobody uses. */
   trim(backend: Backend): void {
-    for (const slots of this.spare.values()) for (const slot of slots) backend.free(slot);
-    this.spare.clear();
+    for (const keeper of this.keepers) keeper.trim();
+    backend.trim?.();
   }
 
   /** Live and peak bytes on the device. */
@@ -86,7 +95,7 @@ export class Device {
     const backend = this.opening ? await this.opening : undefined;
     this.closed = true;
     this.programs.clear();
-    this.spare.clear();
+    this.keepers.clear();
     await backend?.close();
   }
 }

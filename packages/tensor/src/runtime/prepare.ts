@@ -22,8 +22,9 @@ export interface Prepared {
   readonly sources: readonly ({ readonly leaf: number } | { readonly output: number })[];
   /** For each output written over a donated leaf: the leaf. */
   readonly inPlace: ReadonlyMap<number, number>;
-  readonly peakBytes: number;
   readonly kernelNames: readonly string[];
+  /** What does not run in its fastest form, with the reasons. */
+  readonly fallbacks: readonly string[];
 }
 
 /** A graph with its stored leaves in order of first visit. */
@@ -97,8 +98,9 @@ export async function prepare(
   outputs.forEach((output, i) => {
     if (sizeOf(output.shape) > 0 && !outputNumber.has(target(output))) outputNumber.set(target(output), i);
   });
+  const executable = await backend.compile(planned.program);
   return {
-    executable: await backend.compile(planned.program),
+    executable,
     bytes: planned.program.buffers.map(({ bytes }) => bytes),
     bindings: planned.program.bindings,
     sources: planned.bindings.map((node) => {
@@ -110,8 +112,8 @@ export async function prepare(
         ([result, old]) => [outputNumber.get(result) as number, leafNumber.get(old) as number] as const,
       ),
     ),
-    peakBytes: planned.peakBytes,
     kernelNames: planned.program.kernels.map(({ name }) => name),
+    fallbacks: [...seen.undone, ...(executable.stats.fallbacks ?? [])],
   };
 }
 

@@ -7,7 +7,8 @@ import { sizeOf } from '../shape.ts';
 import type { Device } from './device.ts';
 import { defaultDevice } from './devices.ts';
 import { describe, type Prepared, prepare } from './prepare.ts';
-import { Storage } from './storage.ts';
+import { BorrowedMemory, type RunMemory } from './run-memory.ts';
+import { type Keeper, Storage } from './storage.ts';
 
 /** Results that replace an old leaf, whose memory they take over. */
 export type Donations = ReadonlyMap<Node, Node>;
@@ -50,6 +51,13 @@ async function compute(device: Device, outputs: readonly Node[], donations: Dona
   }
 }
 
+/** The slots of one run. */
+interface BoundRun {
+  readonly slots: readonly Slot[];
+  readonly workspace: readonly Slot[];
+  readonly results: ReadonlyMap<number, { readonly slot: Slot; readonly keeper: Keeper }>;
+}
+
 /** Runs a prepared program on the storages of `leaves` and returns fresh storages for the outputs. */
 export async function execute(
   device: Device,
@@ -57,40 +65,71 @@ export async function execute(
   prepared: Prepared,
   outputs: readonly Node[],
   leaves: readonly Node[],
+  memory: RunMemory = new BorrowedMemory(backend),
 ): Promise<Storage[]> {
-  const slots: Slot[] = [];
-  const leafSlot = (i: number): Slot => {
-    const { storage } = leaves[i] as Node;
-    if (!storage) throw new DeviceError('realize: a leaf has no elements');
-    return storage.on(backend);
-  };
+  const { slots, workspace, results } = await bind(device, backend, prepared, leaves, memory);
+  await backend.run(prepared.executable, slots, device.hasMore);
+  memory.done(workspace);
   const storages = new Map<number, Storage>();
-  const storageOf = (i: number, slot: Slot): void => {
+  const hold = (i: number, slot: Slot, keeper?: Keeper): void => {
     const node = outputs[i] as Node;
     const storage = new Storage(node.dtype, sizeOf(node.shape), node.op.name);
-    storage.adopt(backend, slot);
+    storage.adopt(backend, slot, keeper);
     storages.set(i, storage);
   };
-  for (const source of prepared.sources) {
-    if ('leaf' in source) slots.push(leafSlot(source.leaf));
-    else {
-      const slot = backend.alloc(prepared.bytes[slots.length] as number);
-      storageOf(source.output, slot);
-      slots.push(slot);
-    }
-  }
-  const workspace = prepared.bytes.slice(prepared.bindings).map((bytes) => device.borrow(backend, bytes));
-  slots.push(...workspace);
-  await backend.run(prepared.executable, slots);
-  workspace.forEach((slot) => {
-    device.giveBack(slot);
-  });
+  for (const [i, { slot, keeper }] of results) hold(i, slot, keeper);
   for (const [output, leaf] of prepared.inPlace) {
-    storageOf(output, ((leaves[leaf] as Node).storage as Storage).surrender(replaced));
+    hold(output, ((leaves[leaf] as Node).storage as Storage).surrender(replaced));
   }
   return outputs.map(
     (node, i) => storages.get(i) ?? twin(outputs, storages, i) ?? new Storage(node.dtype, 0, node.op.name),
   );
+}
+
+/** Finds memory for a run; where there is not enough, once more without what the device keeps for later. */
+async function bind(
+  device: Device,
+  backend: Backend,
+  prepared: Prepared,
+  leaves: readonly Node[],
+  memory: RunMemory,
+): Promise<BoundRun> {
+  try {
+    return await bindOnce(backend, prepared, leaves, memory);
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    device.trim(backend);
+    return bindOnce(backend, prepared, leaves, memory);
+  }
+}
+
+async function bindOnce(
+  backend: Backend,
+  prepared: Prepared,
+  leaves: readonly Node[],
+  memory: RunMemory,
+): Promise<BoundRun> {
+  const results = new Map<number, { readonly slot: Slot; readonly keeper: Keeper }>();
+  let workspace: readonly Slot[] = [];
+  try {
+    const slots = prepared.sources.map((source, i): Slot => {
+      if ('leaf' in source) {
+        const { storage } = leaves[source.leaf] as Node;
+        if (!storage) throw new DeviceError('realize: a leaf has no elements');
+        return memory.leaf(source.leaf, storage);
+      }
+      const result = memory.output(source.output, prepared.bytes[i] as number);
+      results.set(source.output, result);
+      return result.slot;
+    });
+    workspace = memory.workspace(prepared.bytes.slice(prepared.bindings));
+    await backend.settled?.();
+    return { slots: [...slots, ...workspace], workspace, results };
+  } catch (error) {
+    for (const { slot, keeper } of results.values()) keeper.free(slot);
+    memory.done(workspace);
+    throw error;
+  }
 }
 
 /** Two outputs that resolve to one node share its storage. */

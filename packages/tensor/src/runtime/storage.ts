@@ -3,17 +3,22 @@ import type { Backend, Slot } from '../backends/backend.ts';
 import { type DType, dtypes, type TypedArray } from '../dtype.ts';
 import { DisposedError } from '../errors.ts';
 
+/** Who takes slots back: the backend, or a captured function that will use them again. */
+export interface Keeper {
+  free(slot: Slot): void;
+}
+
 /** Gives a slot back. A backend that was closed has given everything back already, and says so. */
-function release({ backend, slot }: { readonly backend: Backend; readonly slot: Slot }): void {
+function release({ keeper, slot }: { readonly keeper: Keeper; readonly slot: Slot }): void {
   try {
-    backend.free(slot);
+    keeper.free(slot);
   } catch (error) {
     if (!(error instanceof DisposedError)) throw error;
   }
 }
 
 /** Slots whose tensors were garbage collected without `dispose()` go back to their backend. */
-const collected = new FinalizationRegistry<{ backend: Backend; slot: Slot }>(release);
+const collected = new FinalizationRegistry<{ keeper: Keeper; slot: Slot }>(release);
 
 /** Elements up to this many bytes stay on the host too: indices are looked at, scalars are read again. Weights are not. */
 const keptBytes = 1 << 20;
@@ -26,6 +31,7 @@ export class Storage {
   /** The elements as given by the host; undefined where they are on a device only. */
   host: TypedArray | undefined;
   private backend: Backend | undefined;
+  private keeper: Keeper | undefined;
   private slot: Slot | undefined;
   private givenUp: string | undefined;
 
@@ -44,12 +50,18 @@ export class Storage {
     return this.givenUp !== undefined;
   }
 
-  /** Takes over a slot that holds the elements. */
-  adopt(backend: Backend, slot: Slot): void {
+  /** Whether the elements are in a slot. */
+  get onDevice(): boolean {
+    return this.slot !== undefined;
+  }
+
+  /** Takes over a slot that holds the elements, which `keeper` gets back in the end. */
+  adopt(backend: Backend, slot: Slot, keeper: Keeper = backend): void {
     this.backend = backend;
+    this.keeper = keeper;
     this.slot = slot;
     this.host = undefined;
-    collected.register(this, { backend, slot }, this);
+    collected.register(this, { keeper, slot }, this);
   }
 
   /** Hands the slot to another storage: this one is given up, for the reason stated. */
@@ -93,9 +105,9 @@ export class Storage {
   /** Gives the memory back; a later use throws DisposedError with `reason`. */
   dispose(reason: string): void {
     if (this.givenUp !== undefined) return;
-    const { backend, slot } = this;
+    const { keeper, slot } = this;
     this.forget(reason);
-    if (backend && slot) release({ backend, slot });
+    if (keeper && slot) release({ keeper, slot });
   }
 
   private forget(reason: string): void {
@@ -105,7 +117,8 @@ export class Storage {
     this.host = undefined;
   }
 
-  private check(): void {
+  /** Throws DisposedError where the elements were given up. */
+  check(): void {
     if (this.givenUp !== undefined) {
       throw new DisposedError(
         `the tensor made by ${this.origin} was ${this.givenUp}`,

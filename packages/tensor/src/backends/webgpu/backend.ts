@@ -2,7 +2,8 @@
 import type { Program } from '../../compile/kernel.ts';
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts';
 import { DeviceError, ShapeError } from '../../errors.ts';
-import type { Backend, Executable, Limits, Slot } from '../backend.ts';
+import type { Backend, Created, Executable, Limits, Slot } from '../backend.ts';
+import { Commands } from './commands.ts';
 import {
   bufferUsage,
   DeviceReports,
@@ -11,54 +12,14 @@ import {
   openDevice,
   type WebGPUOptions,
 } from './device.ts';
+import { WebGPUExecutable } from './executable.ts';
 import { grid, type KernelShaders, shadersOf } from './kernels.ts';
 import { bufferOf, Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
+import { Staging } from './staging.ts';
 import { type Target, targetOf } from './target.ts';
 import { fromStored, toStored, wholeWords } from './transfer.ts';
 import type { Shader } from './wgsl.ts';
-
-interface Dispatch {
-  readonly shader: Shader;
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly grid: readonly [number, number];
-  /** Where the dispatch's parameter block starts in the executable's. */
-  readonly offset: number;
-}
-
-interface BoundSlots {
-  readonly buffers: readonly GPUBuffer[];
-  readonly groups: readonly GPUBindGroup[];
-}
-
-/** Sets of slots for which an executable keeps bind groups; the one used longest ago goes first. */
-const boundSetsKept = 8;
-
-class WebGPUExecutable implements Executable {
-  readonly stats: Executable['stats'];
-  readonly program: Program;
-  readonly dispatches: readonly Dispatch[];
-  readonly parameters: GPUBuffer;
-  readonly scratch: readonly Slot[];
-  /** Most recently used first. */
-  readonly bound: BoundSlots[] = [];
-
-  constructor(
-    program: Program,
-    dispatches: readonly Dispatch[],
-    parameters: GPUBuffer,
-    scratch: readonly Slot[],
-    pipelines: number,
-  ) {
-    this.program = program;
-    this.scratch = scratch;
-    this.dispatches = dispatches;
-    this.parameters = parameters;
-    const submits = dispatches.length === 0 ? 0 : 1;
-    this.stats = { dispatches: dispatches.length, passes: submits, submits, pipelines };
-  }
-}
 
 export interface WebGPUBackend extends Backend {
   readonly device: GPUDevice;
@@ -84,8 +45,15 @@ class DeviceBackend implements WebGPUBackend {
   private readonly reports: DeviceReports;
   private readonly storage: Memory;
   private readonly pipelines: Pipelines;
-  private readonly executables = new WeakSet<Executable>();
-  private staging: GPUBuffer[] = [];
+  private readonly commands: Commands;
+  private readonly staging: Staging;
+  private readonly executables = new Set<WebGPUExecutable>();
+  private readonly makeGroup = (descriptor: GPUBindGroupDescriptor): GPUBindGroup => {
+    this.bindGroups++;
+    return this.device.createBindGroup(descriptor);
+  };
+  private bindGroups = 0;
+  private parameterBuffers = 0;
 
   constructor(device: GPUDevice, info: GPUAdapterInfo, description: string) {
     const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = device.limits;
@@ -100,7 +68,9 @@ class DeviceBackend implements WebGPUBackend {
       templates: new Set(),
     };
     this.reports = new DeviceReports(device, description);
-    this.storage = new Memory(device, bufferBytes);
+    this.commands = new Commands(device);
+    this.staging = new Staging(device);
+    this.storage = new Memory(device, bufferBytes, () => this.commands.submit());
     this.pipelines = new Pipelines(device);
   }
 
@@ -122,7 +92,9 @@ class DeviceBackend implements WebGPUBackend {
         'allocate a larger slot',
       );
     }
-    this.device.queue.writeBuffer(bufferOf(slot), 0, wholeWords(stored));
+    const buffer = bufferOf(slot);
+    if (this.commands.touches(buffer)) this.commands.submit();
+    this.device.queue.writeBuffer(buffer, 0, wholeWords(stored));
   }
 
   async read(slot: Slot, length: number, dtype: DType): Promise<TypedArray> {
@@ -133,10 +105,9 @@ class DeviceBackend implements WebGPUBackend {
       throw new ShapeError(`${length} elements of ${dtype} are more than a slot of ${slot.bytes} bytes holds`);
     }
     if (length === 0) return dtypes[dtype].array(0);
-    const staging = this.takeStaging(words(bytes));
-    const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(source, 0, staging, 0, words(bytes));
-    this.device.queue.submit([encoder.finish()]);
+    const staging = this.staging.take(words(bytes));
+    this.commands.copy(source, staging, words(bytes));
+    this.commands.submit();
     try {
       await staging.mapAsync(mapForReading, 0, words(bytes));
     } catch (error) {
@@ -149,23 +120,9 @@ class DeviceBackend implements WebGPUBackend {
     }
     const result = fromStored(staging.getMappedRange(0, words(bytes)), dtype, length);
     staging.unmap();
-    this.staging.push(staging);
+    this.staging.giveBack(staging);
     this.reports.check();
     return result;
-  }
-
-  /** The smallest idle staging buffer that holds `bytes` without being far too large, or another one. */
-  private takeStaging(bytes: number): GPUBuffer {
-    const size = Math.max(256, 2 ** Math.ceil(Math.log2(bytes)));
-    const at = this.staging.findIndex((buffer) => buffer.size >= bytes && buffer.size <= 4 * size);
-    const [known] = at < 0 ? [] : this.staging.splice(at, 1);
-    if (known) return known;
-    // Few are kept: a size that nobody reads any more gives way.
-    for (const idle of this.staging.splice(0, Math.max(0, this.staging.length - 3))) idle.destroy();
-    return this.device.createBuffer({
-      size: Math.min(size, words(this.device.limits.maxBufferSize - 3)),
-      usage: bufferUsage.mapRead | bufferUsage.copyTarget,
-    });
   }
 
   async compile(program: Program): Promise<Executable> {
@@ -185,27 +142,61 @@ class DeviceBackend implements WebGPUBackend {
       grid: grid(shader.workgroups, limit),
       offset: offsets[i]!,
     }));
-    const executable = new WebGPUExecutable(program, dispatches, buffer, this.scratchFor(kernels), fresh);
+    const scratch = this.scratchFor(kernels);
+    const submits = dispatches.length === 0 ? 0 : 1;
+    const executable = new WebGPUExecutable(program, dispatches, buffer, scratch, {
+      dispatches: dispatches.length,
+      passes: submits,
+      submits,
+      pipelines: fresh,
+      ownBytes: scratch.reduce((sum, { bytes }) => sum + this.storage.footprint(bytes), buffer.size),
+      fallbacks: kernels.flatMap(({ fallback = [] }) => fallback),
+    });
     this.executables.add(executable);
     return executable;
   }
 
-  run(executable: Executable, slots: readonly Slot[]): void {
+  run(executable: Executable, slots: readonly Slot[], more = false): void {
     this.reports.check();
     if (!(executable instanceof WebGPUExecutable) || !this.executables.has(executable)) {
-      throw new DeviceError('A program compiled by another backend was given to webgpu', 'compile it for this backend');
+      throw new DeviceError(
+        'A program compiled by another backend, or given back, was given to webgpu',
+        'compile it for this backend',
+      );
     }
-    if (executable.dispatches.length === 0) return;
-    const groups = this.groupsFor(executable, slots);
-    const encoder = this.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    executable.dispatches.forEach(({ pipeline, grid: [x, y] }, i) => {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, groups[i]!);
-      pass.dispatchWorkgroups(x, y);
-    });
-    pass.end();
-    this.device.queue.submit([encoder.finish()]);
+    if (executable.pipelines.length > 0) this.commands.run(executable, executable.bind(slots, this.makeGroup));
+    if (!more) this.commands.submit();
+  }
+
+  submit(): void {
+    this.commands.submit();
+  }
+
+  release(executable: Executable): void {
+    if (!(executable instanceof WebGPUExecutable) || !this.executables.delete(executable)) return;
+    this.commands.submit();
+    executable.parameters.destroy();
+    for (const slot of executable.scratch) this.storage.release(slot);
+  }
+
+  settled(): Promise<void> | undefined {
+    return this.storage.settled();
+  }
+
+  footprint(bytes: number): number {
+    return this.storage.footprint(bytes);
+  }
+
+  trim(): void {
+    this.storage.shrink(0);
+  }
+
+  created(): Created {
+    return {
+      buffers: this.storage.created + this.parameterBuffers,
+      bindGroups: this.bindGroups,
+      pipelines: this.pipelines.created,
+    };
   }
 
   memory(): { readonly live: number; readonly peak: number } {
@@ -213,10 +204,12 @@ class DeviceBackend implements WebGPUBackend {
   }
 
   async close(): Promise<void> {
+    this.commands.submit();
     this.reports.close();
     this.storage.destroy();
-    for (const buffer of this.staging) buffer.destroy();
-    this.staging = [];
+    this.staging.destroy();
+    for (const executable of this.executables) executable.parameters.destroy();
+    this.executables.clear();
     this.device.destroy();
     await this.device.lost;
   }
@@ -262,56 +255,8 @@ class DeviceBackend implements WebGPUBackend {
       size: Math.max(16, all.length * 4),
       usage: bufferUsage.uniform | bufferUsage.copyTarget,
     });
+    this.parameterBuffers++;
     this.device.queue.writeBuffer(buffer, 0, Int32Array.from(all));
     return { buffer, offsets };
-  }
-
-  /** The bind groups for these slots, made at most once while the executable keeps them. */
-  private groupsFor(executable: WebGPUExecutable, slots: readonly Slot[]): readonly GPUBindGroup[] {
-    const { program, bound } = executable;
-    if (slots.length !== program.buffers.length) {
-      throw new ShapeError(`A program of ${program.buffers.length} buffers was run on ${slots.length} slots`);
-    }
-    const at = bound.findIndex(({ buffers }) =>
-      buffers.every((buffer, i) => buffer === (slots[i] as { buffer?: GPUBuffer }).buffer),
-    );
-    if (at >= 0) {
-      const [hit] = bound.splice(at, 1);
-      bound.unshift(hit!);
-      return hit!.groups;
-    }
-    program.buffers.forEach(({ bytes }, i) => {
-      const slot = slots[i]!;
-      if (slot.bytes < bytes) {
-        throw new ShapeError(`Slot ${i} has ${slot.bytes} bytes, but the program's buffer ${i} has ${bytes}`);
-      }
-    });
-    const buffers = slots.map(bufferOf);
-    const groups = executable.dispatches.map((dispatch) => this.group(executable, dispatch, buffers));
-    bound.unshift({ buffers, groups });
-    bound.length = Math.min(bound.length, boundSetsKept);
-    return groups;
-  }
-
-  private group(executable: WebGPUExecutable, dispatch: Dispatch, buffers: readonly GPUBuffer[]): GPUBindGroup {
-    const { shader, layout, offset } = dispatch;
-    const used = shader.bindings.map(({ buffer, scratch }) => {
-      return scratch ? bufferOf(executable.scratch[buffer]!) : buffers[buffer]!;
-    });
-    shader.bindings.forEach(({ writable }, i) => {
-      if (writable && used.indexOf(used[i]!) !== used.lastIndexOf(used[i]!)) {
-        throw new DeviceError(
-          `The kernel '${shader.name}' writes a slot that it also uses as another of the program's buffers`,
-          'pass a different slot for each buffer',
-        );
-      }
-    });
-    const size = 16 * Math.max(1, Math.ceil(shader.parameters.length / 4));
-    const parameters = { buffer: executable.parameters, offset, size };
-    const entries = shader.bindings.map(({ buffer, scratch }, i) => {
-      const { bytes } = (scratch ? executable.scratch : executable.program.buffers)[buffer]!;
-      return { binding: i + 1, resource: { buffer: used[i]!, size: Math.max(4, words(bytes)) } };
-    });
-    return this.device.createBindGroup({ layout, entries: [{ binding: 0, resource: parameters }, ...entries] });
   }
 }

@@ -18,6 +18,8 @@ export interface KernelShaders {
   readonly shaders: readonly Shader[];
   /** Bytes of the scratch buffers that they pass on to each other; their contents mean nothing before and after. */
   readonly scratch?: readonly number[];
+  /** Why the kernel does not run in its fastest form, where it could on another device. */
+  readonly fallback?: string;
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Device memory: slots over GPU buffers of a few size classes, which freed slots give back for reuse. */
-import { DeviceError, DisposedError } from '../../errors.ts';
+import { DeviceError, DisposedError, printBytes } from '../../errors.ts';
 import type { Slot } from '../backend.ts';
 import { bufferUsage } from './device.ts';
 
@@ -14,6 +14,9 @@ export class WebGPUSlot implements Slot {
   }
 }
 
+/** What to do where memory is short. */
+export const outOfMemoryHint = 'use a smaller batch, recompute blocks with checkpoint(), or free tensors';
+
 const smallest = 256;
 
 /** Bytes of the buffer that holds `bytes`: the next of four steps in each octave, so at most a quarter is unused. */
@@ -25,22 +28,38 @@ export function sizeClass(bytes: number, largest: number): number {
 
 const usage = bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyTarget;
 
+/** Idle buffers of this many bytes together are kept however little was ever in use. */
+const idleBytes = 2 ** 26;
+
 /**
  * Buffers of one device. A freed buffer may be given out at once: the queue works in order, so whatever was submitted
  * for its former owner has finished before anything that is submitted for the next one.
  */
 export class Memory {
+  /** Bytes of the buffers in use, and the most that they have been. */
   live = 0;
   peak = 0;
+  /** Buffers made so far. */
+  created = 0;
   private readonly device: GPUDevice;
   private readonly largest: number;
+  private readonly beforeDestroy: () => void;
   private readonly free = new Map<number, GPUBuffer[]>();
   private readonly all = new Set<GPUBuffer>();
-  private pooled = 0;
+  private readonly missing = new WeakSet<GPUBuffer>();
+  private idle = 0;
+  private doubts: Promise<string | undefined>[] = [];
 
-  constructor(device: GPUDevice, largest: number) {
+  /** @param beforeDestroy called before a buffer goes that commands not submitted yet may use. */
+  constructor(device: GPUDevice, largest: number, beforeDestroy: () => void) {
     this.device = device;
     this.largest = largest;
+    this.beforeDestroy = beforeDestroy;
+  }
+
+  /** Bytes of the buffer that a slot of `bytes` gets. */
+  footprint(bytes: number): number {
+    return sizeClass(bytes, this.largest);
   }
 
   alloc(bytes: number): WebGPUSlot {
@@ -50,14 +69,14 @@ export class Memory {
         'use a smaller batch, or split the tensor',
       );
     }
-    const size = sizeClass(bytes, this.largest);
+    const size = this.footprint(bytes);
     let buffer = this.free.get(size)?.pop();
-    if (buffer) this.pooled -= size;
+    if (buffer) this.idle -= size;
     else {
-      buffer = this.device.createBuffer({ size, usage });
-      this.all.add(buffer);
+      this.shrink(Math.max(0, Math.max(this.peak, idleBytes) - this.live - size));
+      buffer = this.create(size);
     }
-    this.live += bytes;
+    this.live += size;
     this.peak = Math.max(this.peak, this.live);
     return new WebGPUSlot(bytes, buffer);
   }
@@ -65,18 +84,40 @@ export class Memory {
   release(slot: Slot): void {
     const buffer = bufferOf(slot);
     (slot as WebGPUSlot).buffer = undefined;
-    this.live -= slot.bytes;
     const { size } = buffer;
-    // What lies idle is bounded by the most that was ever in use at once.
-    if (this.pooled + size > Math.max(this.peak, 2 ** 26)) {
-      this.all.delete(buffer);
-      buffer.destroy();
+    this.live -= size;
+    if (this.missing.has(buffer)) {
+      this.destroyBuffer(buffer);
       return;
     }
     const same = this.free.get(size);
     if (same) same.push(buffer);
     else this.free.set(size, [buffer]);
-    this.pooled += size;
+    this.idle += size;
+    // In use and idle together, there is never more than was once in use.
+    this.shrink(Math.max(0, Math.max(this.peak, idleBytes) - this.live));
+  }
+
+  /** Destroys idle buffers until at most `bytes` are idle, the largest first. */
+  shrink(bytes: number): void {
+    if (this.idle <= bytes) return;
+    for (const size of [...this.free.keys()].sort((a, b) => b - a)) {
+      const list = this.free.get(size) as GPUBuffer[];
+      while (this.idle > bytes && list.length > 0) {
+        this.destroyBuffer(list.pop() as GPUBuffer);
+        this.idle -= size;
+      }
+      if (list.length === 0) this.free.delete(size);
+    }
+  }
+
+  /** Rejects with DeviceError where the device had no memory for a buffer made since the last call; undefined where none was made. */
+  settled(): Promise<void> | undefined {
+    if (this.doubts.length === 0) return undefined;
+    return Promise.all(this.doubts.splice(0)).then((failures) => {
+      const failure = failures.find((message) => message !== undefined);
+      if (failure !== undefined) throw new DeviceError(failure, outOfMemoryHint);
+    });
   }
 
   /** Destroys every buffer, those of live slots too. */
@@ -85,6 +126,33 @@ export class Memory {
     this.all.clear();
     this.free.clear();
     this.live = 0;
+    this.idle = 0;
+  }
+
+  private create(size: number): GPUBuffer {
+    this.device.pushErrorScope('out-of-memory');
+    const buffer = this.device.createBuffer({ size, usage });
+    const held = `${printBytes(this.live)} are in use and ${printBytes(this.idle)} idle`;
+    this.doubts.push(
+      this.device.popErrorScope().then(
+        (error) => {
+          if (!error) return undefined;
+          this.missing.add(buffer);
+          return `The WebGPU device is out of memory: a buffer of ${printBytes(size)} was asked for while ${held}`;
+        },
+        // A device that is lost has no answer, and says so itself.
+        () => undefined,
+      ),
+    );
+    this.all.add(buffer);
+    this.created++;
+    return buffer;
+  }
+
+  private destroyBuffer(buffer: GPUBuffer): void {
+    this.beforeDestroy();
+    this.all.delete(buffer);
+    buffer.destroy();
   }
 }
 

@@ -8,7 +8,12 @@ interface Layout {
   readonly pipeline: GPUPipelineLayout;
 }
 
+/** Pipelines kept for programs to come; those of programs at hand live on with them. */
+const pipelinesKept = 2048;
+
 export class Pipelines {
+  /** Pipelines made so far. */
+  created = 0;
   private readonly device: GPUDevice;
   private readonly byCode = new Map<string, Promise<GPUComputePipeline>>();
   private readonly layouts = new Map<string, Layout>();
@@ -24,11 +29,22 @@ export class Pipelines {
 
   /** The shader's pipeline, compiled off this thread. Rejects with DeviceError where the device refuses it. */
   get(shader: Shader): Promise<GPUComputePipeline> {
-    const known = this.byCode.get(shader.code);
-    if (known) return known;
+    const { code } = shader;
+    const known = this.byCode.get(code);
+    if (known) {
+      // The one asked for longest ago is the first of the map.
+      this.byCode.delete(code);
+      this.byCode.set(code, known);
+      return known;
+    }
     const made = this.compile(shader);
-    this.byCode.set(shader.code, made);
-    made.catch(() => this.byCode.delete(shader.code));
+    this.created++;
+    this.byCode.set(code, made);
+    for (const oldest of this.byCode.keys()) {
+      if (this.byCode.size <= pipelinesKept) break;
+      this.byCode.delete(oldest);
+    }
+    made.catch(() => this.byCode.delete(code));
     return made;
   }
 

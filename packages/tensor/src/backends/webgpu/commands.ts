@@ -1,0 +1,66 @@
+/** Commands on their way to the queue: runs that follow each other at once share one encoder, one pass and one submit. */
+
+/** What one run sends: pipeline, bind group and grid of each dispatch, in order. */
+export interface Dispatches {
+  readonly pipelines: readonly GPUComputePipeline[];
+  /** Workgroups of dispatch i: x at 2i, y at 2i + 1. */
+  readonly grids: Uint32Array;
+}
+
+/** The bind groups of a run, and the program's buffers that they bind. */
+export interface BoundBuffers {
+  readonly buffers: readonly GPUBuffer[];
+  readonly groups: readonly GPUBindGroup[];
+}
+
+export class Commands {
+  private readonly device: GPUDevice;
+  private encoder: GPUCommandEncoder | undefined;
+  private pass: GPUComputePassEncoder | undefined;
+  /** What the commands that wait for their submit touch. */
+  private waiting: BoundBuffers[] = [];
+
+  constructor(device: GPUDevice) {
+    this.device = device;
+  }
+
+  /** Encodes one run. */
+  run({ pipelines, grids }: Dispatches, bound: BoundBuffers): void {
+    this.encoder ??= this.device.createCommandEncoder();
+    this.pass ??= this.encoder.beginComputePass();
+    const { pass } = this;
+    const { groups } = bound;
+    let current: GPUComputePipeline | undefined;
+    for (let i = 0; i < pipelines.length; i++) {
+      const pipeline = pipelines[i]!;
+      if (pipeline !== current) pass.setPipeline(pipeline);
+      current = pipeline;
+      pass.setBindGroup(0, groups[i]!);
+      pass.dispatchWorkgroups(grids[2 * i]!, grids[2 * i + 1]!);
+    }
+    this.waiting.push(bound);
+  }
+
+  /** Encodes a copy, behind the runs so far. */
+  copy(source: GPUBuffer, target: GPUBuffer, bytes: number): void {
+    this.encoder ??= this.device.createCommandEncoder();
+    this.pass?.end();
+    this.pass = undefined;
+    this.encoder.copyBufferToBuffer(source, 0, target, 0, bytes);
+  }
+
+  /** Whether a run that waits for its submit binds `buffer`: a write to it would come too early. */
+  touches(buffer: GPUBuffer): boolean {
+    return this.waiting.some(({ buffers }) => buffers.includes(buffer));
+  }
+
+  submit(): void {
+    if (!this.encoder) return;
+    this.pass?.end();
+    const commands = this.encoder.finish();
+    this.encoder = undefined;
+    this.pass = undefined;
+    this.waiting = [];
+    this.device.queue.submit([commands]);
+  }
+}
