@@ -1,9 +1,9 @@
 /** WebGPU in Node: the software adapter where it is asked for, and `navigator.gpu` for engines written for browsers. */
 import type { Setting } from '../harness/contender.ts';
 
-/** With `software`, lets Dawn find the adapter that the test suite's packages carry, and no other. */
+/** With `software`, lets Dawn find the adapter that the test suite's packages carry, unless a driver is named already. */
 export async function findSoftware({ software }: Setting): Promise<void> {
-  if (!software) return;
+  if (!software || process.env.VK_ICD_FILENAMES) return;
   const { hasSoftwareWebGPU, preloadSoftwareVulkan } = await import('../../tools/software-webgpu.ts');
   if (hasSoftwareWebGPU) preloadSoftwareVulkan();
 }
