@@ -1,6 +1,7 @@
 /** This project's engine, through its public interface, as a user would: captured functions on persistent tensors. */
 import {
   AdamW,
+  autocast,
   compile,
   type Device,
   gradients,
@@ -36,11 +37,11 @@ export async function openOnProcessor(threads: number): Promise<Engine> {
   const device = await openDevice('wasm', { threads });
   setDefaultDevice(device);
   const none = 'it measures the WebGPU device itself';
-  return { description: await describe(device), abilities: { ...prepares, copy: none, multiplyAdd: none } };
+  return { description: await describe(device), abilities: { ...prepares('f32'), copy: none, multiplyAdd: none } };
 }
 
-/** Opens the engine on WebGPU and makes it the default. */
-export async function openOnGPU(setting: Setting): Promise<Engine> {
+/** Opens the engine on WebGPU and makes it the default. `mixed`: factors of matrix products are rounded to 16 bits. */
+export async function openOnGPU(setting: Setting, precision: Precision): Promise<Engine> {
   await findSoftware(setting);
   const device = await openDevice('webgpu', { allowSoftware: setting.software });
   setDefaultDevice(device);
@@ -48,22 +49,26 @@ export async function openOnGPU(setting: Setting): Promise<Engine> {
   const finish = async (): Promise<void> => {
     await gpu.queue.onSubmittedWorkDone();
   };
-  const waiting = Object.entries({ ...prepares, ...roof(gpu) }).map(([kind, prepare]) => {
+  const waiting = Object.entries({ ...prepares(precision), ...roof(gpu) }).map(([kind, prepare]) => {
     return [kind, async (work: never) => ({ ...(await prepare(work)), finish })];
   });
   return { description: await describe(device), abilities: Object.fromEntries(waiting) as Abilities };
 }
 
-const prepares = {
-  matmul: prepareMatmul,
-  layerNorm: prepareRows,
-  softmax: prepareRows,
-  attention: prepareAttention,
-  adamw: prepareAdam,
-  imageTower: prepareTower,
-  trainingStep: prepareStep,
-  video: prepareVideo,
-} as const;
+/** How matrix products are computed. */
+export type Precision = 'f32' | 'mixed';
+
+const prepares = (precision: Precision) =>
+  ({
+    matmul: (work: MatmulWork) => prepareMatmul(work, precision),
+    layerNorm: prepareRows,
+    softmax: prepareRows,
+    attention: prepareAttention,
+    adamw: prepareAdam,
+    imageTower: (work: TowerWork) => prepareTower(work, precision),
+    trainingStep: prepareStep,
+    video: prepareVideo,
+  }) as const;
 
 const describe = async (device: Device): Promise<string> => (await device.backend()).description;
 
@@ -77,9 +82,13 @@ const values = (name: string, ...shape: number[]): Tensor =>
   );
 
 /** A function of tensors as work: captured once, run on the same arguments, its first result compared. */
-function captured(step: (...args: Tensor[]) => Tensor | Tensor[], args: readonly Tensor[]): Prepared {
+function captured(
+  step: (...args: Tensor[]) => Tensor | Tensor[],
+  args: readonly Tensor[],
+  precision: Precision = 'f32',
+): Prepared {
   const program = compile((...given: Tensor[]) => {
-    const result = step(...given);
+    const result = autocast(() => step(...given), { enabled: precision === 'mixed' });
     return Array.isArray(result) ? result : [result];
   });
   return {
@@ -95,7 +104,8 @@ function captured(step: (...args: Tensor[]) => Tensor | Tensor[], args: readonly
   };
 }
 
-async function prepareMatmul({ batch, m, k, n, transposeLeft, transposeRight, weight }: MatmulWork): Promise<Prepared> {
+async function prepareMatmul(work: MatmulWork, precision: Precision): Promise<Prepared> {
+  const { batch, m, k, n, transposeLeft, transposeRight, weight } = work;
   const stored = (name: string, rows: number, columns: number, transposed = false): Tensor => {
     const matrix = transposed ? [columns, rows] : [rows, columns];
     return batch === 1 ? values(name, ...matrix) : values(name, batch, ...matrix);
@@ -104,8 +114,8 @@ async function prepareMatmul({ batch, m, k, n, transposeLeft, transposeRight, we
   const multiply = (a: Tensor, b: Tensor): Tensor =>
     (transposeLeft ? a.transpose() : a).matmul(transposeRight ? b.transpose() : b);
   return weight
-    ? captured((a) => multiply(a as Tensor, right), [left])
-    : captured((a, b) => multiply(a as Tensor, b as Tensor), [left, right]);
+    ? captured((a) => multiply(a as Tensor, right), [left], precision)
+    : captured((a, b) => multiply(a as Tensor, b as Tensor), [left, right], precision);
 }
 
 async function prepareRows({ kind, rows, width, backward }: RowWork): Promise<Prepared> {
@@ -144,7 +154,7 @@ async function prepareAdam({ model }: AdamWork): Promise<Prepared> {
   return { run: () => program(), cost: { bytes: 7 * 4 * count } };
 }
 
-async function prepareTower({ model, images = 1 }: TowerWork): Promise<Prepared> {
+async function prepareTower({ model, images = 1 }: TowerWork, precision: Precision): Promise<Prepared> {
   const sizes = towerOf(model);
   const tower = new VisionTransformer(sizes).eval();
   const state: StateDict = new Map(
@@ -152,5 +162,5 @@ async function prepareTower({ model, images = 1 }: TowerWork): Promise<Prepared>
   );
   tower.loadStateDict(state);
   const input = values('image', images, 3, sizes.resolution, sizes.resolution);
-  return captured((pixels) => tower.forward(pixels as Tensor), [input]);
+  return captured((pixels) => tower.forward(pixels as Tensor), [input], precision);
 }

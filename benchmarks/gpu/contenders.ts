@@ -20,7 +20,15 @@ export const contenders: readonly Contender[] = [
     listedIn,
     packages: [],
     threaded: false,
-    open: async (setting) => (await import('../contenders/actionclip.ts')).openOnGPU(setting),
+    open: async (setting) => (await import('../contenders/actionclip.ts')).openOnGPU(setting, 'f32'),
+  },
+  {
+    name: 'actionclip, mixed',
+    listedIn,
+    packages: [],
+    threaded: false,
+    tolerance: 2e-2, // 16-bit factors
+    open: async (setting) => (await import('../contenders/actionclip.ts')).openOnGPU(setting, 'mixed'),
   },
   {
     name: 'jax-js',
