@@ -10,6 +10,7 @@ import {
   constant,
   div,
   type Expr,
+  half,
   load,
   lt,
   mod,
@@ -103,7 +104,7 @@ export function reductionCase(
   });
 }
 
-interface ContractionParts {
+export interface ContractionParts {
   readonly batch?: readonly number[];
   readonly m: number;
   readonly n: number;
@@ -117,6 +118,8 @@ interface ContractionParts {
   readonly epilogue?: boolean;
   /** Elementwise work on the factors: a doubled first one, the second one zero where k is a multiple of 3. */
   readonly prologue?: boolean;
+  /** Factors rounded to half precision. */
+  readonly half?: boolean;
 }
 
 /** out[..., m, n] = sum over k of a[..., m, k] b[..., k, n]. */
@@ -138,26 +141,30 @@ export function contraction(parts: ContractionParts): Case {
     a = mul(a, constant(2));
     b = select(lt(mod(kAxis, integer(3)), integer(1)), constant(0), b);
   }
+  if (parts.half) [a, b] = [half(a), half(b)];
   const folded = accumulator('f32');
   const value = parts.epilogue ? term('max', [add(folded, load(2, nAxis, 'f32')), constant(0)]) : folded;
   const batches = batch.reduce((x, y) => x * y, 1);
   const layout = `${parts.transposeA ? 'T' : 'N'}${parts.transposeB ? 'T' : 'N'}`;
-  return loopCase(`contraction [${batch}] ${m}x${n}x${k} ${layout} ${dtype} to ${to}`, {
-    shape,
-    inputs: [
-      [dtype, batches * m * k],
-      [dtype, batches * k * n],
-      ['f32', n],
-    ],
-    reduce: { op: 'sum', extent: [k], body: mul(a, b), factors: [a, b] },
-    outputs: parts.epilogue
-      ? [
-          [to, value],
-          ['f32', sub(folded, cast(add(mAxis, nAxis), 'f32'))],
-        ]
-      : [[to, value]],
-    tolerance: 1e-6 * k,
-  });
+  return loopCase(
+    `contraction [${batch}] ${m}x${n}x${k} ${layout} ${dtype} to ${to}${parts.half ? ', by halves' : ''}`,
+    {
+      shape,
+      inputs: [
+        [dtype, batches * m * k],
+        [dtype, batches * k * n],
+        ['f32', n],
+      ],
+      reduce: { op: 'sum', extent: [k], body: mul(a, b), factors: [a, b] },
+      outputs: parts.epilogue
+        ? [
+            [to, value],
+            ['f32', sub(folded, cast(add(mAxis, nAxis), 'f32'))],
+          ]
+        : [[to, value]],
+      tolerance: 1e-6 * k,
+    },
+  );
 }
 
 /** A scatter of counts into `size` rows, some of whose indices lie outside. */

@@ -157,8 +157,12 @@ export function agree(actual: number, expected: number, tolerance: number, scale
 
 /** Asserts that the backend leaves in every buffer what the kernels mean. */
 export async function expectMeaning(backend: Backend, example: Case): Promise<void> {
+  expectContents(example, await runOn(backend, example));
+}
+
+/** Asserts that `actual` is what the kernels leave in every buffer. */
+export function expectContents(example: Case, actual: readonly (readonly number[])[]): void {
   const expected = interpret(example);
-  const actual = await runOn(backend, example);
   const halfStep = 2 ** -10;
   const wrong: string[] = [];
   expected.forEach((values, b) => {

@@ -14,6 +14,11 @@ export interface DeviceOptions {
   readonly engineFlags?: boolean;
   /** WebGPU: whether an adapter that computes on the CPU will do; no if absent. */
   readonly allowSoftware?: boolean;
+  /**
+   * WebGPU: 'split-half' lets matrix products of f32 become three products of halves on devices that multiply those in
+   * hardware, with nearly the accuracy of f32 (see `WebGPUOptions`); products in f32 if absent.
+   */
+  readonly products?: 'split-half';
 }
 
 const factories: Readonly<Record<Exclude<DeviceName, 'auto'>, (options: DeviceOptions) => Device>> = {
@@ -30,7 +35,10 @@ const factories: Readonly<Record<Exclude<DeviceName, 'auto'>, (options: DeviceOp
   webgpu: (options) =>
     new Device('webgpu', async () => {
       const { createWebGPUBackend } = await import('../backends/webgpu/backend.ts');
-      return createWebGPUBackend({ allowSoftware: options.allowSoftware ?? false });
+      return createWebGPUBackend({
+        allowSoftware: options.allowSoftware ?? false,
+        ...(options.products === undefined ? {} : { products: options.products }),
+      });
     }),
 };
 

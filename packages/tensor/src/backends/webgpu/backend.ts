@@ -31,7 +31,9 @@ export interface WebGPUBackend extends Backend {
  */
 export async function createWebGPUBackend(options: WebGPUOptions = {}): Promise<WebGPUBackend> {
   const { adapter, device } = await openDevice(options);
-  return new DeviceBackend(device, adapter.info, describeAdapter(adapter));
+  const { products } = options;
+  const target = { ...(await targetOf(device, adapter.info)), ...(products ? { products } : {}) };
+  return new DeviceBackend(device, target, describeAdapter(adapter));
 }
 
 const words = (bytes: number): number => 4 * Math.ceil(bytes / 4);
@@ -55,11 +57,11 @@ class DeviceBackend implements WebGPUBackend {
   private bindGroups = 0;
   private parameterBuffers = 0;
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo, description: string) {
+  constructor(device: GPUDevice, target: Target, description: string) {
     const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = device.limits;
     const bufferBytes = 4 * Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4);
     this.device = device;
-    this.target = targetOf(device, info);
+    this.target = target;
     this.description = `${description}${this.target.f16 ? ', 16-bit floats' : ''}`;
     this.limits = {
       buffersPerKernel: maxStorageBuffersPerShaderStage,

@@ -7,6 +7,14 @@ export interface WebGPUOptions {
   /** Takes an adapter that computes on the processor (SwiftShader, llvmpipe): correct, but slower than `wasm`. */
   readonly allowSoftware?: boolean;
   readonly powerPreference?: GPUPowerPreference;
+  /**
+   * 'split-half': matrix products of f32 by three products of halves, where the device multiplies those in hardware.
+   * Every factor is taken as the sum of two halves after its rows (or columns) were scaled into their range, which
+   * keeps 22 bits of all elements down to 2^-28 of the largest one of their row: a result errs by about 2^-21 of the
+   * sum of its products' magnitudes, or 2^-50 of the largest elements' product times their number if that is more. Sums
+   * are in f32. Infinite factors give NaN.
+   */
+  readonly products?: 'split-half';
 }
 
 /** Flags of the WebGPU specification, which Node has no globals for. */
@@ -28,6 +36,7 @@ const wantedLimits = [
 const wantedFeatures = [
   'shader-f16',
   'subgroups',
+  'subgroup-size-control',
   'timestamp-query',
   'chromium-experimental-subgroup-matrix',
 ] as readonly GPUFeatureName[];

@@ -6,7 +6,8 @@ import type { BufferUse, Output } from '../../compile/kernel.ts';
 import { type DType, dtypes } from '../../dtype.ts';
 import type { Target } from './target.ts';
 
-export type StoredType = 'f32' | 'i32' | 'u32' | 'f16';
+/** The vectors hold neighbouring elements: four of f32, or eight of f16 two to a word. Only loaded buffers are bound so. */
+export type StoredType = 'f32' | 'i32' | 'u32' | 'f16' | 'vec4<f32>' | 'vec4<u32>';
 
 /** One storage binding of a shader. */
 export interface Binding {
@@ -57,6 +58,11 @@ export function bindingOf(use: BufferUse, bindings: readonly Binding[]): Binding
 export function loadText(use: BufferUse, binding: Binding, index: string): string {
   const { name, stored } = binding;
   if (stored === 'f16') return `f32(${name}[${index}])`;
+  if (stored === 'vec4<f32>') return `${name}[u32(${index}) >> 2u][u32(${index}) & 3u]`;
+  if (stored === 'vec4<u32>') {
+    const word = `${name}[u32(${index}) >> 3u][(u32(${index}) >> 1u) & 3u]`;
+    return `unpack2x16float(${word} >> ((u32(${index}) & 1u) * 16u)).x`;
+  }
   switch (use.dtype) {
     case 'f16':
       return `unpack2x16float(${name}[u32(${index}) >> 1u] >> ((u32(${index}) & 1u) * 16u)).x`;

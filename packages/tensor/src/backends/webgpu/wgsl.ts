@@ -30,6 +30,8 @@ export class ShaderText {
   private readonly constants = new Map<Expr, string>();
   private readonly declarations: string[] = [];
   private readonly extensions = new Set<string>();
+  private readonly directives: string[] = [];
+  private readonly attributes: string[] = [];
   private names = 0;
 
   constructor(inputs: readonly BufferUse[], bindings: readonly Binding[]) {
@@ -72,6 +74,16 @@ export class ShaderText {
     this.extensions.add(extension);
   }
 
+  /** Adds a directive at the start of the module. */
+  directive(text: string): void {
+    this.directives.push(`${text};`);
+  }
+
+  /** Adds an attribute of the entry point. */
+  attribute(text: string): void {
+    this.attributes.push(text);
+  }
+
   /** Adds a declaration before the entry point, such as workgroup memory. */
   declare(text: string): void {
     this.declarations.push(text);
@@ -88,7 +100,7 @@ export class ShaderText {
     );
     const blocks = Math.max(1, Math.ceil(this.parameters.length / 4));
     const main = [
-      `@compute @workgroup_size(${threads})`,
+      ['@compute', `@workgroup_size(${threads})`, ...this.attributes].join(' '),
       'fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) groups: vec3u,',
       '    @builtin(local_invocation_index) lane_index: u32) {',
       '  let group = i32(group_id.y * groups.x + group_id.x);',
@@ -98,6 +110,7 @@ export class ShaderText {
     ];
     const head = [
       ...Array.from(this.extensions, (extension) => `enable ${extension};`),
+      ...this.directives,
       `@group(0) @binding(0) var<uniform> sizes: array<vec4i, ${blocks}>;`,
       ...lines,
       ...this.declarations,

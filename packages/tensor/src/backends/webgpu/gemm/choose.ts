@@ -6,11 +6,14 @@ import type { Kernel } from '../../../compile/kernel.ts';
 import type { KernelShaders } from '../kernels.ts';
 import type { Target } from '../target.ts';
 import { asContraction, sizesOf } from './contraction.ts';
+import { matrix } from './matrix.ts';
+import type { MatrixSchedule } from './matrix-schedule.ts';
 import { type TileSchedule, tiles } from './tiles.ts';
 import type { GemmVariant } from './variant.ts';
 
 /** The schedules of every variant by their kind. */
 interface Schedules {
+  readonly matrix: MatrixSchedule;
   readonly tiles: TileSchedule;
 }
 
@@ -18,13 +21,13 @@ interface Schedules {
 export type GemmSchedule = Schedules[keyof Schedules];
 
 /** Every variant, in order of preference where nothing was measured. */
-const variants: { readonly [Kind in keyof Schedules]: GemmVariant<Schedules[Kind]> } = { tiles };
+const variants: { readonly [Kind in keyof Schedules]: GemmVariant<Schedules[Kind]> } = { matrix, tiles };
 
 /** The schedules that `kernel` can be computed by on `target`, the default first; none where it is no matrix product or a tiny one. */
 export function candidates(kernel: Kernel, target: Target): readonly GemmSchedule[] {
   const contraction = asContraction(kernel);
   if (!contraction) return [];
-  return Object.values(variants).flatMap((variant) => variant.candidates(contraction, target));
+  return Object.values(variants).flatMap((variant): readonly GemmSchedule[] => variant.candidates(contraction, target));
 }
 
 /** The shaders of `kernel` by `schedule`; undefined where it is no matrix product. */
