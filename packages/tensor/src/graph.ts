@@ -19,11 +19,12 @@ export type Read = (position: number, index: readonly Expr[]) => Expr;
  * - `reduce`: folds axes away, keeping them with size 1.
  * - `contract`: batched matrix product.
  * - `scatter`: the adjoint of a gather.
+ * - `assemble`: operands end to end, each written there by its own kernel. The compiler makes it of a concatenation.
  * - `composite`: `define` gives its meaning in other operations.
  */
 export interface Op {
   readonly name: string;
-  readonly kind: 'leaf' | 'pointwise' | 'reduce' | 'contract' | 'scatter' | 'composite';
+  readonly kind: 'leaf' | 'pointwise' | 'reduce' | 'contract' | 'scatter' | 'assemble' | 'composite';
   /** The element at `index` (terms for each output axis). */
   at?(node: Node, index: readonly Expr[], read: Read): Expr;
   /** Every operand is read once, at the output's own index. */

@@ -75,8 +75,8 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits, seen: Resol
   const mostReads = limits.buffersPerKernel - 1;
 
   for (const node of order) {
-    if (node.storage !== undefined || node.op.kind === 'leaf' || node.op.kind === 'scatter') {
-      if (node.op.kind === 'scatter') for (const operand of operandsOf(node)) store(operand);
+    if (node.storage !== undefined || node.op.kind === 'leaf' || isWhole(node)) {
+      if (isWhole(node)) for (const operand of operandsOf(node)) store(operand);
       store(node);
       continue;
     }
@@ -119,6 +119,10 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits, seen: Resol
   }
   return { roots: order.filter((node) => roots.has(node)), stored };
 }
+
+/** Whether `node` is computed by a kernel of its own from buffers. */
+const isWhole = ({ op, storage }: Node): boolean =>
+  storage === undefined && (op.kind === 'scatter' || op.kind === 'assemble');
 
 function ownCost(node: Node): number {
   if (node.op === mapOp) {

@@ -2,10 +2,11 @@
  * Groups of kernels that are to become one. Two groups may be joined where no path leads from one to the other through
  * kernels outside: all members can then run at one place.
  */
+import type { Assembly } from './assemble.ts';
 import type { BufferUse, Kernel } from './kernel.ts';
 
 export class Groups {
-  readonly kernels: readonly Kernel[];
+  readonly kernels: readonly (Kernel | Assembly)[];
   /** The kernel that writes each buffer. */
   readonly #writers = new Map<number, number>();
   /** The kernels that read each buffer. */
@@ -15,7 +16,7 @@ export class Groups {
   readonly #order: (readonly number[] | undefined)[];
   readonly #positions: number[];
 
-  constructor(kernels: readonly Kernel[]) {
+  constructor(kernels: readonly (Kernel | Assembly)[]) {
     this.kernels = kernels;
     this.#members = kernels.map((_, k) => [k]);
     this.#order = [...this.#members];
@@ -42,7 +43,7 @@ export class Groups {
   /** The kernels that `kernel` reads from, each once. */
   sources(kernel: number): readonly number[] {
     const found = new Set<number>();
-    for (const { buffer } of (this.kernels[kernel] as Kernel).inputs) {
+    for (const { buffer } of (this.kernels[kernel] as Kernel | Assembly).inputs) {
       const writer = this.#writers.get(buffer);
       if (writer !== undefined) found.add(writer);
     }
@@ -55,7 +56,7 @@ export class Groups {
     const outputs: BufferUse[] = [];
     const inside = new Set(members);
     for (const member of members) {
-      const kernel = this.kernels[member] as Kernel;
+      const kernel = this.kernels[member] as Kernel | Assembly;
       for (const use of kernel.inputs) {
         const writer = this.#writers.get(use.buffer);
         if (writer === undefined || !inside.has(writer)) inputs.set(use.buffer, use);
@@ -109,7 +110,7 @@ export class Groups {
   /** Groups that read from `group`, itself left out. */
   #next(group: readonly number[]): (readonly number[])[] {
     return group.flatMap((member) =>
-      (this.kernels[member] as Kernel).outputs.flatMap(({ buffer }) =>
+      (this.kernels[member] as Kernel | Assembly).outputs.flatMap(({ buffer }) =>
         this.readers(buffer).flatMap((reader) => (this.of(reader) === group ? [] : [this.of(reader)])),
       ),
     );

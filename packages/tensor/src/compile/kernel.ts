@@ -11,7 +11,15 @@ export interface BufferUse {
   /** Position in the program's `buffers`. */
   readonly buffer: number;
   readonly dtype: DType;
+  /**
+   * Of an output that is a part of its buffer: where it begins, in elements, at a multiple of `partBytes`, and how many
+   * elements it has. Indices count from there. A kernel that writes a part of a buffer does not read that buffer.
+   */
+  readonly part?: { readonly offset: number; readonly length: number };
 }
+
+/** Bytes that the parts of a buffer begin at multiples of: what any device can bind. */
+export const partBytes = 256;
 
 export type ReduceOp = 'sum' | 'prod' | 'max' | 'min';
 

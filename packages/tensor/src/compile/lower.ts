@@ -8,6 +8,7 @@ import { type MapAttributes, mapOp } from '../ops/map.ts';
 import { type ReduceAttributes, reduceOp } from '../ops/reduce.ts';
 import { flatten, unflatten } from '../ops/view.ts';
 import { sizeOf, stridesOf } from '../shape.ts';
+import { type Assembly, assembleOp } from './assemble.ts';
 import { collapse, divisions } from './collapse.ts';
 import { type Fusion, unshaped } from './fuse.ts';
 import { beforeRounding, Halves } from './halves.ts';
@@ -17,7 +18,7 @@ import { isComposite, type Resolution } from './resolution.ts';
 
 /** Kernels whose buffers are still the nodes that they hold: `nodes[buffer]`. */
 export interface Lowered {
-  readonly kernels: readonly Kernel[];
+  readonly kernels: readonly (Kernel | Assembly)[];
   readonly nodes: readonly Node[];
   /** For each buffer, how many waits lie behind what is in it: kernels on both sides of a wait stay apart. */
   readonly stages: readonly number[];
@@ -36,7 +37,7 @@ export function lower({ roots, stored }: Fusion, seen: Resolution): Lowered {
     }
     return number;
   };
-  const kernels: Kernel[] = [];
+  const kernels: (Kernel | Assembly)[] = [];
   for (const root of roots) {
     if (sizeOf(root.shape) === 0) continue;
     kernels.push(kernelOf(root, { stored, bufferOf, seen }));
@@ -62,7 +63,8 @@ export interface Surroundings {
   readonly seen: Resolution;
 }
 
-function kernelOf(root: Node, around: Surroundings): Kernel {
+function kernelOf(root: Node, around: Surroundings): Kernel | Assembly {
+  if (root.op === assembleOp) return assembly(root, around);
   if (root.op.kind === 'scatter') return scatterKernel(root, around);
   return isComposite(root) ? attentionKernel(root, around) : loopKernel(root, around);
 }
@@ -196,6 +198,22 @@ function contractionBelow(node: Node, root: Node, around: Surroundings): Node | 
     if (found) return found;
   }
   return undefined;
+}
+
+function assembly(root: Node, { stored, bufferOf, seen }: Surroundings): Assembly {
+  const buffers = seen.operandsOf(root).map((operand) => {
+    let below = operand;
+    while (!stored.has(below)) below = seen.resolve(below.inputs[0] as Node);
+    return below;
+  });
+  const offsets = root.attributes as readonly number[];
+  return {
+    kind: 'assemble',
+    name: root.op.name,
+    inputs: buffers.map((node) => ({ buffer: bufferOf(node), dtype: node.dtype })),
+    outputs: [{ buffer: bufferOf(root), dtype: root.dtype }],
+    parts: buffers.map(({ shape }, i) => ({ offset: offsets[i] as number, length: sizeOf(shape) })),
+  };
 }
 
 function scatterKernel(root: Node, { bufferOf, seen }: Surroundings): ScatterKernel {

@@ -8,7 +8,6 @@ import type { Node } from '../graph.ts';
 import { sizeOf } from '../shape.ts';
 import { pointIndex } from './collapse.ts';
 import type { Kernel, Program } from './kernel.ts';
-import type { Lowered } from './lower.ts';
 
 export interface Plan {
   readonly program: Program;
@@ -26,7 +25,7 @@ export const bytesOf = (node: Node): number =>
  * @param donations results whose old value the caller gives up: a result may be written over it.
  */
 export function plan(
-  { kernels: unordered, nodes }: Lowered,
+  { kernels: unordered, nodes }: { readonly kernels: readonly Kernel[]; readonly nodes: readonly Node[] },
   leaves: readonly Node[],
   outputs: readonly Node[],
   donations: ReadonlyMap<Node, Node>,
@@ -128,7 +127,7 @@ function canOverwrite(kernels: readonly Kernel[], nodes: readonly Node[], result
   }
   const slot = kernel.inputs.findIndex(({ buffer }) => nodes[buffer] === old);
   if (slot < 0) return true;
-  if (kernel.kind !== 'loop' || kernel.reduce) return false;
+  if (kernel.kind !== 'loop' || kernel.reduce || kernel.outputs.some(({ part }) => part)) return false;
   const point = pointIndex(kernel.shape);
   let pointwise = true;
   const check = (e: Expr): void => {

@@ -7,6 +7,7 @@ import { linear } from '../expr/simplify.ts';
 import type { Node } from '../graph.ts';
 import { unflatten } from '../ops/view.ts';
 import { sizeOf } from '../shape.ts';
+import type { Assembly } from './assemble.ts';
 import { Groups } from './groups.ts';
 import type { BufferUse, Kernel, LoopKernel, RowKernel, RowOutput } from './kernel.ts';
 import type { Lowered } from './lower.ts';
@@ -51,7 +52,7 @@ export function mergeRows(
   const parts = new Map<string, Part | undefined>();
   const partOf = (k: number, geometry: Geometry): Part | undefined => {
     const key = `${k} ${geometry.rows} ${geometry.extent}`;
-    if (!parts.has(key)) parts.set(key, asPart(kernels[k] as Kernel, geometry));
+    if (!parts.has(key)) parts.set(key, asPart(kernels[k] as Kernel | Assembly, geometry));
     return parts.get(key);
   };
 
@@ -82,10 +83,10 @@ export function mergeRows(
     for (const source of [...sources.filter((s) => folded[s]), ...sources]) tryJoin(k, source);
   });
 
-  const merged = groups.inOrder().map((group): Kernel => {
+  const merged = groups.inOrder().map((group): Kernel | Assembly => {
     const [first] = group as readonly [number];
     const geometry = geometries[first];
-    if (group.length === 1 || !geometry) return kernels[first] as Kernel;
+    if (group.length === 1 || !geometry) return kernels[first] as Kernel | Assembly;
     const { inputs, outputs } = groups.boundary(group, wanted);
     return assemble(
       group.map((k) => partOf(k, geometry) as Part),
@@ -100,7 +101,7 @@ export function mergeRows(
 const sameRows = (a: Geometry, b: Geometry): boolean => a.rows === b.rows && a.extent === b.extent;
 
 /** The rows that a reduction folds, if it can be a stage. */
-function ownGeometry(kernel: Kernel): Geometry | undefined {
+function ownGeometry(kernel: Kernel | Assembly): Geometry | undefined {
   if (kernel.kind !== 'loop' || !kernel.reduce || kernel.reduce.factors) return undefined;
   const geometry = { rows: sizeOf(kernel.shape), extent: sizeOf(kernel.reduce.extent) };
   const { rows, extent } = geometry;
@@ -109,7 +110,7 @@ function ownGeometry(kernel: Kernel): Geometry | undefined {
 }
 
 /** `kernel` over the rows of `geometry`; undefined where it has other ones, or strides through memory along a row. */
-function asPart(kernel: Kernel, { rows, extent }: Geometry): Part | undefined {
+function asPart(kernel: Kernel | Assembly, { rows, extent }: Geometry): Part | undefined {
   if (kernel.kind !== 'loop' || kernel.reduce?.factors) return undefined;
   const size = sizeOf(kernel.shape);
   const { reduce } = kernel;

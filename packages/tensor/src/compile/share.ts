@@ -4,7 +4,8 @@
  */
 import { Node, type Op, topological } from '../graph.ts';
 import { contract, contractOp, precisionOf, transpose } from '../ops/contract.ts';
-import { exchangesMatrix } from '../ops/view.ts';
+import { concatOp, exchangesMatrix } from '../ops/view.ts';
+import { Assembler, joinedOperands } from './assemble.ts';
 import { attributeText } from './attributes.ts';
 import type { Resolution } from './resolution.ts';
 
@@ -21,6 +22,7 @@ export function share(outputs: readonly Node[], { resolve, operandsOf }: Resolut
     opNumbers.set(op, number);
     return number;
   };
+  const assembler = new Assembler();
   const targets = new Set(outputs.map(resolve));
   const claimed = new Set(targets);
   const order = topological([...targets], operandsOf);
@@ -41,6 +43,14 @@ export function share(outputs: readonly Node[], { resolve, operandsOf }: Resolut
       continue;
     }
     const inputs = operands.map((operand) => canonical.get(operand) as Node);
+    if (node.op === concatOp) {
+      const joined = joinedOperands(node, operandsOf).map((operand) => canonical.get(operand) as Node);
+      const assembled = assembler.assembled(node, joined);
+      if (assembled !== undefined) {
+        canonical.set(node, assembled);
+        continue;
+      }
+    }
     const [first] = operands;
     if (first !== undefined && consumers.get(first) === 1 && !targets.has(first)) {
       const turned = turnedProduct(node, inputs);

@@ -7,6 +7,7 @@ import { linear } from '../expr/simplify.ts';
 import type { Node } from '../graph.ts';
 import { unflatten } from '../ops/view.ts';
 import { sizeOf } from '../shape.ts';
+import type { Assembly } from './assemble.ts';
 import { collapse, divisions, pointIndex } from './collapse.ts';
 import { Groups } from './groups.ts';
 import type { BufferUse, Kernel, LoopKernel, Output } from './kernel.ts';
@@ -80,11 +81,11 @@ export function mergeSiblings(
   return {
     nodes,
     stages,
-    kernels: groups.inOrder().map(([k]) => merged[k as number] ?? (kernels[k as number] as Kernel)),
+    kernels: groups.inOrder().map(([k]) => merged[k as number] ?? (kernels[k as number] as Kernel | Assembly)),
   };
 }
 
-const isElementwise = (kernel: Kernel): kernel is LoopKernel => kernel.kind === 'loop' && !kernel.reduce;
+const isElementwise = (kernel: Kernel | Assembly): kernel is LoopKernel => kernel.kind === 'loop' && !kernel.reduce;
 
 /** Whether two kernels load elements of the same buffer, one for every point. */
 function sharesElements(a: LoopKernel | undefined, b: LoopKernel | undefined): boolean {

@@ -222,7 +222,7 @@ export function flip(x: Node, axes: readonly number[]): Node {
   return new Node(flipOp, [x], axes, x.shape, x.dtype);
 }
 
-const concatOp: Op = {
+export const concatOp: Op = {
   name: 'concat',
   kind: 'pointwise',
   reads: 'once',

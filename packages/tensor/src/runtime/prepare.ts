@@ -1,5 +1,6 @@
 /** From graph to executable: describe, fuse, lower, plan, compile. */
 import type { Backend, Executable } from '../backends/backend.ts';
+import { placeParts } from '../compile/assemble.ts';
 import { attributeText } from '../compile/attributes.ts';
 import { fuse } from '../compile/fuse.ts';
 import { lower } from '../compile/lower.ts';
@@ -92,7 +93,8 @@ export async function prepare(
   const rows = templates.has('rows') ? mergeRows(loops, kept, updates, buffersPerKernel) : loops;
   const lowered = mergeSiblings(rows, kept, updates, buffersPerKernel);
   const used = leaves.filter((leaf) => read.has(leaf));
-  const planned: Plan = plan(lowered, used, computed.map(target), replaced);
+  const kernels = placeParts(lowered.kernels, lowered.nodes, kept);
+  const planned: Plan = plan({ kernels, nodes: lowered.nodes }, used, computed.map(target), replaced);
   const leafNumber = new Map(leaves.map((leaf, i) => [leaf, i] as const));
   const outputNumber = new Map<Node, number>();
   outputs.forEach((output, i) => {

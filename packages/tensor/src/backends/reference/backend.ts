@@ -72,7 +72,7 @@ const spellLeaf = (e: Expr, name: (part: Expr) => string): string => {
 /** Lines that name the buffers of a kernel. */
 const bufferNames = ({ inputs, outputs }: LoopKernel | RowKernel): string[] => [
   ...inputs.map(({ buffer }, k) => `const in${k} = buffers[${buffer}];`),
-  ...outputs.map(({ buffer }, k) => `const out${k} = buffers[${buffer}];`),
+  ...outputs.map(({ buffer, part }, k) => `const out${k} = buffers[${buffer}].subarray(${part?.offset ?? 0});`),
 ];
 
 /** Lines that fold one more value of `body` into the accumulator `acc`. */
@@ -135,7 +135,8 @@ function compileScatter(kernel: ScatterKernel): Run {
       Float64Array,
       Float64Array,
     ];
-    const output = buffers[outputs[0].buffer] as Float64Array;
+    const [{ buffer, part }] = outputs;
+    const output = (buffers[buffer] as Float64Array).subarray(part?.offset ?? 0);
     output.fill(0, 0, outer * size * inner);
     for (let o = 0; o < outer; o++) {
       for (let i = 0; i < count; i++) {

@@ -1,11 +1,12 @@
 /** A program as the threads read it: phases, steps and arguments laid out in shared memory. */
 import type { Program } from '../../compile/kernel.ts';
+import { dtypes } from '../../dtype.ts';
 import type { CompiledKernel } from './compile.ts';
 import { type Phase, schedule, type Work } from './schedule.ts';
 import { layout } from './walk.ts';
 
-/** An argument: the address of a buffer of the program, or of a place in the workspace. */
-type Argument = { readonly buffer: number } | { readonly workspace: number };
+/** An argument: an address within a buffer of the program, or within the workspace. */
+type Argument = { readonly buffer: number; readonly offset: number } | { readonly workspace: number };
 
 /** A run of fewer nanoseconds than this is over before another thread is awake. */
 const worthWaking = 250_000;
@@ -62,7 +63,12 @@ export class RunRecord {
       const argumentsAt = words.length;
       const inputs = kernel.inputs.map(({ buffer }) => buffer);
       const outputs = kernel.outputs.map(({ buffer }) => buffer);
-      words.push(...[...inputs, ...outputs].map((buffer) => ({ buffer })));
+      words.push(
+        ...[...kernel.inputs, ...kernel.outputs].map(({ buffer, dtype, part }) => ({
+          buffer,
+          offset: (part?.offset ?? 0) * dtypes[dtype].bytes,
+        })),
+      );
       for (const { phase, kept: source, offset, bytes } of panels) {
         const buffer = source && inputs[source.input];
         if (source && buffer !== undefined && !written.has(buffer)) {
@@ -148,7 +154,10 @@ export class RunRecord {
     }
     const first = this.#argumentsAt / 4;
     for (const [i, argument] of this.#arguments.entries()) {
-      words[first + i] = 'buffer' in argument ? (addresses[argument.buffer] as number) : workspace + argument.workspace;
+      words[first + i] =
+        'buffer' in argument
+          ? (addresses[argument.buffer] as number) + argument.offset
+          : workspace + argument.workspace;
     }
     for (const [i, { work, argument }] of this.panels.entries()) {
       const placed = panels[i];

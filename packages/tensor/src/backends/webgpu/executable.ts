@@ -87,8 +87,11 @@ export class WebGPUExecutable implements Executable, Dispatches {
     const known = this.known[i]!;
     const at = known.findIndex((entry) => entry.buffers.every((buffer, k) => buffer === buffers[k]));
     if (at >= 0) return moveToFront(known, at).group;
-    shader.bindings.forEach(({ writable }, k) => {
-      if (writable && buffers.indexOf(buffers[k]!) !== buffers.lastIndexOf(buffers[k]!)) {
+    shader.bindings.forEach(({ writable, range }, k) => {
+      // Parts of one buffer do not overlap.
+      const clashes = (other: GPUBuffer, j: number): boolean =>
+        j !== k && other === buffers[k] && !(range && shader.bindings[j]!.range);
+      if (writable && buffers.some(clashes)) {
         throw new DeviceError(
           `The kernel '${shader.name}' writes a slot that it also uses as another of the program's buffers`,
           'pass a different slot for each buffer',
@@ -97,9 +100,10 @@ export class WebGPUExecutable implements Executable, Dispatches {
     });
     const size = 16 * Math.max(1, Math.ceil(shader.parameters.length / 4));
     const parameters = { buffer: this.parameters, offset, size };
-    const entries = shader.bindings.map(({ buffer, scratch }, k) => {
-      const { bytes } = (scratch ? this.scratch : this.program.buffers)[buffer]!;
-      return { binding: k + 1, resource: { buffer: buffers[k]!, size: Math.max(4, 4 * Math.ceil(bytes / 4)) } };
+    const entries = shader.bindings.map(({ buffer, scratch, range }, k) => {
+      const { bytes } = range ?? (scratch ? this.scratch : this.program.buffers)[buffer]!;
+      const size = Math.max(4, 4 * Math.ceil(bytes / 4));
+      return { binding: k + 1, resource: { buffer: buffers[k]!, offset: range?.offset ?? 0, size } };
     });
     const group = make({ layout, entries: [{ binding: 0, resource: parameters }, ...entries] });
     return keep(known, { buffers, group }).group;

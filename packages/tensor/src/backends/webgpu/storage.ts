@@ -15,6 +15,8 @@ export interface Binding {
   readonly buffer: number;
   /** Memory of the kernel alone, which its shaders pass on from one to the next. */
   readonly scratch?: true;
+  /** The bytes bound, where it is a part of the buffer that a kernel writes. */
+  readonly range?: { readonly offset: number; readonly bytes: number };
   readonly writable: boolean;
   readonly stored: StoredType;
   readonly name: string;
@@ -29,14 +31,28 @@ const storedTypes: Readonly<Record<DType, StoredType>> = {
   u8: 'u32',
 };
 
-/** The bindings of a kernel: every buffer once, in the order of first use, writable when it is an output. */
+/** Where in its buffer a use begins, in bytes. */
+const startOf = ({ dtype, part }: BufferUse): number => (part?.offset ?? 0) * dtypes[dtype].bytes;
+
+/**
+ * The bindings of a kernel: every buffer once, in the order of first use, writable when it is an output. Parts of a
+ * buffer, which are only written, are bound one by one.
+ */
 export function bindingsOf(inputs: readonly BufferUse[], outputs: readonly BufferUse[], { f16 }: Target): Binding[] {
   const uses = [...inputs, ...outputs];
-  return [...new Set(uses.map((use) => use.buffer))].map((buffer, i) => {
-    const types = new Set(uses.filter((use) => use.buffer === buffer).map((use) => storedTypes[use.dtype]));
+  const bound = new Map<string, BufferUse[]>();
+  for (const use of uses) {
+    const key = `${use.buffer} ${startOf(use)}`;
+    bound.set(key, [...(bound.get(key) ?? []), use]);
+  }
+  return [...bound.values()].map((same, i) => {
+    const [{ buffer, dtype, part }] = same as [BufferUse];
+    const types = new Set(same.map((use) => storedTypes[use.dtype]));
     const [only = 'u32'] = types;
     const stored = types.size > 1 || (only === 'f16' && !f16) ? 'u32' : only;
-    return { buffer, writable: outputs.some((output) => output.buffer === buffer), stored, name: `buffer${i}` };
+    const writable = same.some((use) => outputs.includes(use as Output));
+    const range = part && { offset: startOf({ buffer, dtype, part }), bytes: part.length * dtypes[dtype].bytes };
+    return { buffer, writable, stored, name: `buffer${i}`, ...(range && { range }) };
   });
 }
 
@@ -51,7 +67,10 @@ export function elementsPerThread(outputs: readonly BufferUse[], bindings: reado
 }
 
 export function bindingOf(use: BufferUse, bindings: readonly Binding[]): Binding {
-  return bindings.find(({ buffer, scratch }) => !scratch && buffer === use.buffer) as Binding;
+  const start = startOf(use);
+  return bindings.find(
+    ({ buffer, scratch, range }) => !scratch && buffer === use.buffer && (range?.offset ?? 0) === start,
+  ) as Binding;
 }
 
 /** WGSL for the element of `use` at `index` (an i32 text), in the dtype's scalar type. */
