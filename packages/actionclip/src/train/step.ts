@@ -42,7 +42,9 @@ export function trainingStep(model: ActionCLIP, optimizer: Optimizer, options: S
 
 /** Reads what a step reported. */
 export async function readMeasures(output: Tensor): Promise<StepMeasures> {
-  const [loss = Number.NaN, videoToText = Number.NaN, textToVideo = Number.NaN, norm] = await output.data();
-  output.dispose();
+  const reading = output.data();
+  const [loss = Number.NaN, videoToText = Number.NaN, textToVideo = Number.NaN, norm] = await reading.finally(() =>
+    output.dispose(),
+  );
   return { loss, videoToText, textToVideo, ...(norm === undefined ? {} : { gradientNorm: norm }) };
 }

@@ -2,8 +2,9 @@
  * Training: batches through the captured step, the schedule, log, progress, validation and checkpoints. A run that was
  * stopped anywhere goes on from its last checkpoint and ends with the same parameters, bit for bit.
  */
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Optimizer, type Schedule, type Tensor, tensor } from '@actionclip/tensor';
+import { DeviceError, type Optimizer, printPlan, type Schedule, type Tensor, tensor } from '@actionclip/tensor';
 import { CheckpointError } from '../checkpoints/errors.ts';
 import { matchStateDict } from '../checkpoints/load.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
@@ -19,7 +20,7 @@ import { openRunLog, type RunLog } from './log.ts';
 import type { OpenedModel } from './model-description.ts';
 import { applySchedule, isRefreshed, optimizerOf, scheduleOf } from './optimization.ts';
 import type { Progress } from './progress.ts';
-import { readMeasures, type TrainingStep, trainingStep } from './step.ts';
+import { readMeasures, type StepMeasures, type TrainingStep, trainingStep } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
 
 export interface TrainingRun {
@@ -57,24 +58,38 @@ export const LOG_FILE = 'log.jsonl';
 
 /**
  * Trains as the configuration says, from its first epoch or from the checkpoint named by `config.resume`.
- * @throws TrainingError where the loss is no number, DataError for a clip that cannot be read, CheckpointError for a
+ * @throws TrainingError where the loss is no number or the device fails, DataError for a clip that cannot be read, CheckpointError for a
  *   checkpoint that does not fit. The checkpoints on disk stay whole.
  */
 export async function train(run: TrainingRun): Promise<TrainingOutcome> {
   const trainer = new Trainer(run);
   try {
     return await trainer.run();
+  } catch (error) {
+    throw error instanceof DeviceError ? await stoppedByDevice(error, run.config) : error;
   } finally {
     await trainer.close();
   }
 }
 
-/** A step whose loss has not been read yet. */
+/** What to tell of a device that was lost, or ran out of memory: why training stopped, and how it goes on. */
+async function stoppedByDevice(error: DeviceError, { output, resume }: Config): Promise<TrainingError> {
+  const last = join(output.folder, LAST_CHECKPOINT);
+  const written = await access(last).then(
+    () => true,
+    () => false,
+  );
+  const checkpoint = written ? last : resume;
+  const hint = checkpoint === undefined ? 'no checkpoint was written yet: start again' : `resume from ${checkpoint}`;
+  return new TrainingError(`Training stopped: ${error.message}`, hint, { cause: error });
+}
+
+/** A step whose measures are on their way from the device. */
 interface PendingStep {
   readonly batch: ClipBatch;
   readonly step: number;
   readonly learningRate: number;
-  readonly output: Tensor;
+  readonly measures: Promise<StepMeasures>;
 }
 
 class Trainer {
@@ -94,6 +109,7 @@ class Trainer {
   #best: Validation | undefined;
   #evaluation: Evaluation | undefined;
   #pending: PendingStep | undefined;
+  #planned = false;
 
   constructor(run: TrainingRun) {
     const { config, data, opened, datasets, clips } = run;
@@ -159,7 +175,10 @@ class Trainer {
     this.#given.progress?.done();
   }
 
-  /** Starts the step of a batch, and then reads the loss of the step before: the device never waits for the reader. */
+  /**
+   * Starts the step of a batch, and only then waits for the measures of the step before, whose copy to the host was
+   * asked for before this step: the device has work while the host reads, and is never more than two steps behind.
+   */
   async #trainOn(batch: ClipBatch, batchesPerEpoch: number): Promise<void> {
     const { epoch, batchIndex, labels } = batch;
     if (isRefreshed(batchIndex, this.#config.behaviour.learningRateRefresh)) {
@@ -171,13 +190,23 @@ class Trainer {
       tensor(this.#drawTokens(batch), { shape: [labels.length, length] }),
       tensor(labels, { shape: [labels.length] }),
     ] as const;
-    const output = await this.#step(...inputs);
+    if (!this.#planned) await this.#plan(inputs);
+    const measures = readMeasures(await this.#step(...inputs));
+    // A failure is reported where the measures are awaited.
+    measures.catch(() => undefined);
     for (const input of inputs) input.dispose();
     const before = this.#pending;
     const learningRate = this.#optimizer.groups[0]?.learningRate ?? 0;
-    this.#pending = { batch, step: this.#steps, learningRate, output };
+    this.#pending = { batch, step: this.#steps, learningRate, measures };
     this.#steps++;
     if (before !== undefined) await this.#report(before);
+  }
+
+  /** Says what memory a step will need, before the first one runs. */
+  async #plan(inputs: readonly [Tensor, Tensor, Tensor]): Promise<void> {
+    this.#planned = true;
+    const { memory } = await this.#step.prepare(...inputs);
+    this.#given.progress?.message(`Planned memory of a training step: ${printPlan(memory)}`);
   }
 
   /** One prompt for each clip: its class in a template drawn uniformly. Equal places in training draw the same. */
@@ -192,8 +221,8 @@ class Trainer {
     return drawn;
   }
 
-  async #report({ batch, step, learningRate, output }: PendingStep): Promise<void> {
-    const measures = await readMeasures(output);
+  async #report({ batch, step, learningRate, measures: pending }: PendingStep): Promise<void> {
+    const measures = await pending;
     const { epoch, batchIndex, waitMilliseconds } = batch;
     const loader = this.#trainLoader as ClipLoader;
     if (!Number.isFinite(measures.loss)) throw this.#diverged(batch, step, measures.loss);
