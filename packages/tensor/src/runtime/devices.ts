@@ -1,4 +1,5 @@
 /** The registry of devices: the only place that knows the backends, each loaded when it is first asked for. */
+import type { DawnSwitches } from '../backends/webgpu/device.ts';
 import { DeviceError } from '../errors.ts';
 import { Device } from './device.ts';
 
@@ -19,6 +20,8 @@ export interface DeviceOptions {
    * hardware, with nearly the accuracy of f32 (see `WebGPUOptions`); products in f32 if absent.
    */
   readonly products?: 'split-half';
+  /** WebGPU in Node: switches of Dawn, for benchmarks. */
+  readonly dawn?: DawnSwitches;
 }
 
 const factories: Readonly<Record<Exclude<DeviceName, 'auto'>, (options: DeviceOptions) => Device>> = {
@@ -38,6 +41,7 @@ const factories: Readonly<Record<Exclude<DeviceName, 'auto'>, (options: DeviceOp
       return createWebGPUBackend({
         allowSoftware: options.allowSoftware ?? false,
         ...(options.products === undefined ? {} : { products: options.products }),
+        ...(options.dawn === undefined ? {} : { dawn: options.dawn }),
       });
     }),
 };

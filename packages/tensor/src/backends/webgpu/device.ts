@@ -15,6 +15,18 @@ export interface WebGPUOptions {
    * are in f32. Infinite factors give NaN.
    */
   readonly products?: 'split-half';
+  /** Switches of the implementation; in Node only, a browser has its own. */
+  readonly dawn?: DawnSwitches;
+}
+
+export interface DawnSwitches {
+  /**
+   * Checks every access of a shader against the bounds of its buffer; yes if absent. Our own kernels stay in bounds,
+   * but a mistake without the checks reads and writes memory of other programs on the same device.
+   */
+  readonly robustness?: boolean;
+  /** Rounds timestamps to 100 µs, which keeps them from telling secrets; yes if absent. Benchmarks want it off. */
+  readonly coarseTimestamps?: boolean;
 }
 
 /** Flags of the WebGPU specification, which Node has no globals for. */
@@ -41,13 +53,20 @@ const wantedFeatures = [
   'chromium-experimental-subgroup-matrix',
 ] as readonly GPUFeatureName[];
 
-/** Dawn hides half precision on NVIDIA's Vulkan behind a switch. */
-const dawnOptions = ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'];
+/** Dawn's options. It hides subgroup matrices, and half precision on NVIDIA's Vulkan, behind switches. */
+export function dawnOptions({ robustness = true, coarseTimestamps = true }: DawnSwitches = {}): string[] {
+  const on = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia', ...(robustness ? [] : ['disable_robustness'])];
+  const off = coarseTimestamps ? [] : ['timestamp_quantization'];
+  return [`enable-dawn-features=${on}`, ...(off.length === 0 ? [] : [`disable-dawn-features=${off}`])];
+}
 
 const keptKey = Symbol.for('@actionclip/tensor.dawn');
 
-/** The WebGPU of this runtime. In Node, one Dawn instance serves the process for its life: collecting it would abort. */
-async function findGPU(): Promise<GPU> {
+/**
+ * The WebGPU of this runtime. In Node, one Dawn instance for each setting of the switches serves the process for its
+ * life: collecting it would abort.
+ */
+async function findGPU(switches?: DawnSwitches): Promise<GPU> {
   const offered = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
   if (offered) return offered;
   const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
@@ -57,8 +76,11 @@ async function findGPU(): Promise<GPU> {
       "use a current Chrome, Edge, Safari or Firefox, or device 'wasm'",
     );
   }
-  const kept = globalThis as { [keptKey]?: GPU };
-  if (kept[keptKey]) return kept[keptKey];
+  const holder = globalThis as { [keptKey]?: Map<string, GPU> };
+  holder[keptKey] ??= new Map();
+  const options = dawnOptions(switches);
+  const kept = holder[keptKey].get(options.join());
+  if (kept) return kept;
   const name = 'webgpu';
   let dawn: typeof import('webgpu');
   try {
@@ -70,8 +92,9 @@ async function findGPU(): Promise<GPU> {
       "install it with 'npm install webgpu', or use device 'wasm'",
     );
   }
-  kept[keptKey] = dawn.create(dawnOptions);
-  return kept[keptKey];
+  const made = dawn.create(options);
+  holder[keptKey].set(options.join(), made);
+  return made;
 }
 
 /** `NVIDIA H200 (nvidia hopper, driver ...)`: an adapter in words. */
@@ -90,7 +113,7 @@ export function isSoftware(adapter: GPUAdapter): boolean {
 
 async function findAdapter(options: WebGPUOptions): Promise<GPUAdapter> {
   if (options.adapter) return options.adapter;
-  const gpu = await findGPU();
+  const gpu = await findGPU(options.dawn);
   const powerPreference = options.powerPreference ?? 'high-performance';
   let adapter = await gpu.requestAdapter({ powerPreference });
   if (!adapter && options.allowSoftware) adapter = await gpu.requestAdapter({ forceFallbackAdapter: true });
@@ -121,8 +144,8 @@ export async function openDevice(options: WebGPUOptions): Promise<{ adapter: GPU
     return { adapter, device: await adapter.requestDevice({ requiredLimits, requiredFeatures }) };
   } catch (error) {
     throw new DeviceError(
-      `The adapter '${description}' gave no device (${error instanceof Error ? error.message : String(error)})`,
-      'an adapter makes only one device: request a fresh one',
+      `The adapter '${description}' gave no device with ${requiredFeatures.join(', ') || 'no features'} and its own limits (${error instanceof Error ? error.message : String(error)})`,
+      "an adapter makes only one device: request a fresh one; otherwise update the driver, or use device 'wasm'",
     );
   }
 }
