@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { arrayOf, numberIn } from './arbitraries.ts';
 import { expectNear } from './comparison.ts';
-import { testDevices, use } from './devices.ts';
+import { everyDevice, use } from './devices.ts';
 import { at, build, foldAxes, type NaiveArray, sizeOf, toTensor } from './naive.ts';
 
 interface ConvolutionCase {
@@ -145,7 +145,7 @@ const equations = fc
     return fc.record({ equation: fc.constant(equation), sizes: fc.constant(sizes), operands: fc.tuple(...operands) });
   });
 
-describe.each(testDevices)('functions on $name', (device) => {
+describe.each(everyDevice)('functions on $name', (device) => {
   let close = async (): Promise<void> => undefined;
   beforeAll(async () => {
     const opened = await use(device);

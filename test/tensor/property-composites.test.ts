@@ -8,7 +8,7 @@ import type { Node } from '../../packages/tensor/src/graph.ts';
 import { topological } from '../../packages/tensor/src/graph.ts';
 import { arrayOf, numberIn } from './arbitraries.ts';
 import { expectNear } from './comparison.ts';
-import { testDevices, use } from './devices.ts';
+import { everyDevice, use } from './devices.ts';
 import { weights } from './finite-difference.ts';
 import { type NaiveArray, toTensor } from './naive.ts';
 
@@ -83,7 +83,7 @@ function clone(node: Node, operands: readonly Node[]): Node {
 const compositesIn = (root: Node): number =>
   topological([root], (node) => node.inputs).filter(({ op }) => op.kind === 'composite').length;
 
-describe.each(testDevices)('composites on $name', (device) => {
+describe.each(everyDevice)('composites on $name', (device) => {
   let close = async (): Promise<void> => undefined;
   beforeAll(async () => {
     const opened = await use(device);

@@ -13,7 +13,7 @@ import {
 } from '../../packages/tensor/src/ops/elementwise.ts';
 import { arrayOf, broadcastable, numberIn, shapes } from './arbitraries.ts';
 import { expectNear } from './comparison.ts';
-import { testDevices, use } from './devices.ts';
+import { everyDevice, use } from './devices.ts';
 import { broadcastAt, broadcastShape, build, type NaiveArray, toTensor } from './naive.ts';
 
 const rows = Object.entries(elementwise) as [ElementwiseName, ElementwiseRow][];
@@ -134,7 +134,7 @@ const plain = new Set<ElementwiseName>(
   rows.flatMap(([name, row]) => (row.predicate || row.domain !== 'float' ? [name] : [])),
 );
 
-describe.each(testDevices)('elementwise operations on $name', (device) => {
+describe.each(everyDevice)('elementwise operations on $name', (device) => {
   let close = async (): Promise<void> => undefined;
   beforeAll(async () => {
     const opened = await use(device);
@@ -145,6 +145,11 @@ describe.each(testDevices)('elementwise operations on $name', (device) => {
 
   it.each(rows)('%s equals its meaning on broadcast operands', async (name, row) => {
     const { dtype, value } = valueFor(row);
+    if (name === 'shiftLeft' && device.smallWholeNumbers) {
+      const one = tensor([1], { dtype }).node;
+      await expect(new Tensor(apply(name, one, one)).data()).rejects.toThrow(/shiftLeft: .*'shl' of i32 whose values/);
+      return;
+    }
     const operands = broadcastable(row.arity, 60).chain((all) =>
       fc.tuple(...all.map((shape) => arrayOf(shape, value))),
     );
@@ -180,7 +185,7 @@ describe.each(testDevices)('elementwise operations on $name', (device) => {
 });
 
 describe('dtypes of elementwise operations', () => {
-  const reference = testDevices.find(({ name }) => name === 'reference');
+  const reference = everyDevice.find(({ name }) => name === 'reference');
   let close = async (): Promise<void> => undefined;
   beforeAll(async () => {
     if (!reference) throw new Error('the reference device is missing');

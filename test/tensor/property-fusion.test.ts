@@ -16,7 +16,7 @@ import type { Backend } from '../../packages/tensor/src/backends/backend.ts';
 import { createReferenceBackend } from '../../packages/tensor/src/backends/reference/backend.ts';
 import { arrayOf } from './arbitraries.ts';
 import { expectNear } from './comparison.ts';
-import { testDevices, use } from './devices.ts';
+import { everyDevice, use } from './devices.ts';
 import { type NaiveArray, toTensor } from './naive.ts';
 
 const size = 4;
@@ -85,7 +85,7 @@ const compute = (x: Tensor): Promise<unknown> => x.data();
 const last = (results: readonly Tensor[]): Tensor => results[results.length - 1] as Tensor;
 const describeRecipe = ({ plan }: Recipe): string => plan.map(([name, i, j]) => `${name}(${i},${j})`).join(' ');
 
-describe.each(testDevices)('fusion on $name', (device) => {
+describe.each(everyDevice)('fusion on $name', (device) => {
   let close = async (): Promise<void> => undefined;
   beforeAll(async () => {
     const opened = await use(device);
@@ -126,7 +126,7 @@ describe.each(testDevices)('fusion on $name', (device) => {
   });
 });
 
-describe.each(testDevices)('many operands on $name', (device) => {
+describe.each(everyDevice)('many operands on $name', (device) => {
   it('more tensors are joined than a kernel can read', async () => {
     const opened = await use(device);
     const pieces = Array.from({ length: 23 }, (_, i) => tensor([i, i + 0.5]));
@@ -137,7 +137,7 @@ describe.each(testDevices)('many operands on $name', (device) => {
   });
 });
 
-describe.each(testDevices)('transposed products on $name', (device) => {
+describe.each(everyDevice)('transposed products on $name', (device) => {
   it('are computed as they are read, unless something else reads them too', async () => {
     const opened = await use(device);
     const [x, w] = [tensor([1, 2, 3, 4, 5, 6]).reshape([3, 2]), tensor([1, -1, 2, 0.5]).reshape([2, 2])];

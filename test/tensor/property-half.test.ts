@@ -6,7 +6,7 @@ import { fromHalfBits } from '../../packages/tensor/src/dtype.ts';
 import { differentiate } from '../../packages/tensor/src/expr/differentiate.ts';
 import { constant, half, input, load } from '../../packages/tensor/src/expr/expr.ts';
 import { arrayOf } from './arbitraries.ts';
-import { testDevices, use } from './devices.ts';
+import { everyDevice, use } from './devices.ts';
 import { type NaiveArray, toTensor } from './naive.ts';
 
 const words = new Uint32Array(1);
@@ -73,7 +73,7 @@ async function cook({ sources, plan }: Recipe, each: (x: Tensor) => Promise<unkn
   return results.slice(sources.length);
 }
 
-describe.each(testDevices)('half precision on $name', (device) => {
+describe.each(everyDevice)('half precision on $name', (device) => {
   let close = async (): Promise<void> => undefined;
   beforeAll(async () => {
     const opened = await use(device);

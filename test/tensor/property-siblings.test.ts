@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { arrayOf } from './arbitraries.ts';
 import { expectNear } from './comparison.ts';
-import { reference, testDevices, use } from './devices.ts';
+import { everyDevice, reference, use } from './devices.ts';
 import { type NaiveArray, toTensor } from './naive.ts';
 
 /** Steps on matrices: each takes two earlier results and gives another. */
@@ -77,7 +77,7 @@ async function train(captured: boolean, shapes: readonly (readonly number[])[]):
   );
 }
 
-describe.each(testDevices)('several results at once on $name', (device) => {
+describe.each(everyDevice)('several results at once on $name', (device) => {
   let opened: Device;
   beforeAll(async () => {
     opened = await use(device);
@@ -133,7 +133,7 @@ describe.each(testDevices)('several results at once on $name', (device) => {
 
 describe('an AdamW update', () => {
   it('is one kernel for each parameter, which writes over the old values', async () => {
-    const device = await use(testDevices[1] as (typeof testDevices)[number]);
+    const device = await use(everyDevice[1] as (typeof everyDevice)[number]);
     const parameters = [1000, 200].map((size) => tensor(new Float32Array(size).fill(0.5), { requiresGrad: true }));
     const gradients = parameters.map(({ size }) => tensor(new Float32Array(size).fill(0.1)));
     await realize([...parameters, ...gradients]);

@@ -4,10 +4,10 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { arrayOf, arrays, describeChain, viewChains } from './arbitraries.ts';
 import { expectNear } from './comparison.ts';
-import { testDevices, use } from './devices.ts';
+import { everyDevice, use } from './devices.ts';
 import { at, build, type NaiveArray, sizeOf, toTensor } from './naive.ts';
 
-describe.each(testDevices)('views on $name', (device) => {
+describe.each(everyDevice)('views on $name', (device) => {
   let close = async (): Promise<void> => undefined;
   beforeAll(async () => {
     const opened = await use(device);

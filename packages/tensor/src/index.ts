@@ -23,6 +23,7 @@ export {
   type DeviceName,
   type DeviceOptions,
   defaultDevice,
+  type GpuJsMode,
   openDevice,
   setDefaultDevice,
 } from './runtime/devices.ts';

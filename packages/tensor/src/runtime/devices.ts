@@ -1,9 +1,12 @@
 /** The registry of devices: the only place that knows the backends, each loaded when it is first asked for. */
+import type { GpuJsMode } from '../backends/gpujs/package.ts';
 import type { DawnSwitches } from '../backends/webgpu/device.ts';
 import { DeviceError } from '../errors.ts';
 import { Device } from './device.ts';
 
-export type DeviceName = 'auto' | 'webgpu' | 'wasm' | 'reference';
+export type { GpuJsMode };
+
+export type DeviceName = 'auto' | 'webgpu' | 'wasm' | 'gpujs' | 'reference';
 
 export interface DeviceOptions {
   /** WebAssembly: how many threads; all that the machine offers if absent. */
@@ -22,6 +25,8 @@ export interface DeviceOptions {
   readonly products?: 'split-half';
   /** WebGPU in Node: switches of Dawn, for benchmarks. */
   readonly dawn?: DawnSwitches;
+  /** gpu.js: what it compiles kernels to; its own choice if absent. */
+  readonly mode?: GpuJsMode;
 }
 
 const factories: Readonly<Record<Exclude<DeviceName, 'auto'>, (options: DeviceOptions) => Device>> = {
@@ -42,6 +47,14 @@ const factories: Readonly<Record<Exclude<DeviceName, 'auto'>, (options: DeviceOp
         allowSoftware: options.allowSoftware ?? false,
         ...(options.products === undefined ? {} : { products: options.products }),
         ...(options.dawn === undefined ? {} : { dawn: options.dawn }),
+      });
+    }),
+  gpujs: (options) =>
+    new Device('gpujs', async () => {
+      const { createGpuJsBackend } = await import('../backends/gpujs/backend.ts');
+      return createGpuJsBackend({
+        ...(options.mode === undefined ? {} : { mode: options.mode }),
+        allowSoftware: options.allowSoftware ?? false,
       });
     }),
 };
@@ -74,11 +87,12 @@ export function automaticDevice(): Promise<Choice> {
 /**
  * A device by name. Each call with options opens another one; tensors of different devices do not mix.
  * `auto` is WebGPU on a real adapter, else WebAssembly; `reference` computes in 64 bits and is slow.
+ * `gpujs` needs the package gpu.js, an independent compiler; it refuses by name what that cannot do.
  */
 export async function openDevice(name: DeviceName = 'auto', options: DeviceOptions = {}): Promise<Device> {
   if (name === 'auto') return (await automaticDevice()).device;
   const factory = factories[name] as ((options: DeviceOptions) => Device) | undefined;
-  if (!factory) throw new DeviceError(`there is no device '${name}'`, 'choose auto, webgpu, wasm or reference');
+  if (!factory) throw new DeviceError(`there is no device '${name}'`, 'choose auto, webgpu, wasm, gpujs or reference');
   const device = factory(options);
   await device.backend();
   return device;

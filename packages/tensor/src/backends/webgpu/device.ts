@@ -66,9 +66,12 @@ const keptKey = Symbol.for('@actionclip/tensor.dawn');
  * The WebGPU of this runtime. In Node, one Dawn instance for each setting of the switches serves the process for its
  * life: collecting it would abort.
  */
-async function findGPU(switches?: DawnSwitches): Promise<GPU> {
+export async function findGPU(switches?: DawnSwitches): Promise<GPU> {
+  const holder = globalThis as { [keptKey]?: Map<string, GPU> };
+  holder[keptKey] ??= new Map();
   const offered = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
-  if (offered) return offered;
+  // An instance that was made here may have been offered to a library; it has its own switches.
+  if (offered && ![...holder[keptKey].values()].includes(offered)) return offered;
   const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
   if (!isNode) {
     throw new DeviceError(
@@ -76,8 +79,6 @@ async function findGPU(switches?: DawnSwitches): Promise<GPU> {
       "use a current Chrome, Edge, Safari or Firefox, or device 'wasm'",
     );
   }
-  const holder = globalThis as { [keptKey]?: Map<string, GPU> };
-  holder[keptKey] ??= new Map();
   const options = dawnOptions(switches);
   const kept = holder[keptKey].get(options.join());
   if (kept) return kept;
