@@ -236,6 +236,18 @@ describe.each(modes)('gpu.js in mode %s', (mode) => {
     }
   });
 
+  it('writes a part of a buffer, and nothing beside it', async () => {
+    const example = elementwise('part', 2, [['i32', [5, -6]]], load(0, axis(0, 2), 'i32'), 'i32');
+    const [kernel] = example.kernels as readonly [LoopKernel];
+    const outputs = kernel.outputs.map((output) => ({ ...output, part: { offset: 64, length: 2 } }));
+    const buffers = [
+      example.buffers[0] as Case['buffers'][number],
+      { dtype: 'i32', values: new Array(67).fill(3) },
+    ] as const;
+    const [, after] = await runOn(backend, { ...example, kernels: [{ ...kernel, outputs }], buffers });
+    expect(after).toEqual([...new Array(64).fill(3), 5, -6, 3]);
+  });
+
   it('scatters in rising order, past indices that are outside', async () => {
     const [outer, count, inner, size] = [2, 5, 3, 4];
     await expectMeaning(backend, {
