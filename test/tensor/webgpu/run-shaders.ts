@@ -23,7 +23,14 @@ export function layoutOf(device: GPUDevice, bindings: readonly Binding[]): GPUBi
   });
 }
 
+/** The pipelines of each device by the text of their shader: examples of one structure share them. */
+const made = new WeakMap<GPUDevice, Map<string, GPUComputePipeline>>();
+
 async function pipelineOf(device: GPUDevice, shader: Shader, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
+  const known = made.get(device) ?? new Map<string, GPUComputePipeline>();
+  made.set(device, known);
+  const ready = known.get(shader.code);
+  if (ready) return ready;
   device.pushErrorScope('validation');
   const module = device.createShaderModule({ code: shader.code });
   const pipeline = device.createComputePipeline({
@@ -32,6 +39,7 @@ async function pipelineOf(device: GPUDevice, shader: Shader, layout: GPUBindGrou
   });
   const error = await device.popErrorScope();
   if (error) throw new Error(`${shader.name}: ${error.message}\n${shader.code}`);
+  known.set(shader.code, pipeline);
   return pipeline;
 }
 

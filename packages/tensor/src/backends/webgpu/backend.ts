@@ -67,7 +67,7 @@ class DeviceBackend implements WebGPUBackend {
       buffersPerKernel: maxStorageBuffersPerShaderStage,
       bufferBytes,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
-      templates: new Set(),
+      templates: new Set(['attention']),
     };
     this.reports = new DeviceReports(device, description);
     this.commands = new Commands(device);

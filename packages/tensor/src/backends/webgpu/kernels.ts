@@ -1,6 +1,7 @@
 /** Which shaders a kernel becomes, and how many workgroups they start. */
 import type { Kernel } from '../../compile/kernel.ts';
 import { DeviceError } from '../../errors.ts';
+import { type AttentionSchedule, attentionCounts, attentionShaders } from './attention/choose.ts';
 import { candidates, type GemmSchedule, gemmShaders } from './gemm/choose.ts';
 import { loopShader } from './loop.ts';
 import { scatterShaders } from './scatter.ts';
@@ -10,7 +11,10 @@ import { product, type Shader } from './wgsl.ts';
 /** Elements and steps are counted in i32, by threads of which the last ones count past the end. */
 const mostElements = 2 ** 31 - 2 ** 18;
 
-type KernelWithShaders = Extract<Kernel, { readonly kind: 'loop' | 'scatter' }>;
+type KernelWithShaders = Extract<Kernel, { readonly kind: 'attention' | 'loop' | 'scatter' }>;
+
+/** How a kernel is computed, where there are several ways. A schedule can be kept as JSON, and is for kernels of one kind. */
+export type Schedule = AttentionSchedule | GemmSchedule;
 
 /** What a kernel becomes. */
 export interface KernelShaders {
@@ -26,8 +30,8 @@ export interface KernelShaders {
  * The shaders of `kernel`, by the first of its `candidates` unless `forced` names another one.
  * Throws DeviceError for a kernel of another kind or with too many elements.
  */
-export function shadersOf(kernel: Kernel, target: Target, forced?: GemmSchedule): KernelShaders {
-  if (kernel.kind !== 'loop' && kernel.kind !== 'scatter')
+export function shadersOf(kernel: Kernel, target: Target, forced?: Schedule): KernelShaders {
+  if (kernel.kind === 'rows')
     throw new DeviceError(`webgpu: ${kernel.name}: there is no template for kernels of kind ${kernel.kind}`);
   for (const count of countsOf(kernel)) {
     if (count <= mostElements) continue;
@@ -37,7 +41,8 @@ export function shadersOf(kernel: Kernel, target: Target, forced?: GemmSchedule)
     );
   }
   if (kernel.kind === 'scatter') return { shaders: scatterShaders(kernel, target) };
-  const schedule = forced ?? candidates(kernel, target)[0];
+  if (kernel.kind === 'attention') return attentionShaders(kernel, target, forced as AttentionSchedule | undefined);
+  const schedule = (forced as GemmSchedule | undefined) ?? candidates(kernel, target)[0];
   const asProduct = schedule && gemmShaders(kernel, target, schedule);
   return asProduct ?? { shaders: [loopShader(kernel, target)] };
 }
@@ -45,6 +50,7 @@ export function shadersOf(kernel: Kernel, target: Target, forced?: GemmSchedule)
 /** What the threads of a kernel count: elements of outputs and sources, steps of reductions. */
 function countsOf(kernel: KernelWithShaders): number[] {
   if (kernel.kind === 'loop') return [product(kernel.shape), product(kernel.reduce?.extent ?? [])];
+  if (kernel.kind === 'attention') return attentionCounts(kernel);
   return [kernel.outer * kernel.size * kernel.inner, kernel.outer * kernel.count * kernel.inner];
 }
 

@@ -20,6 +20,8 @@ export interface Binding {
   readonly writable: boolean;
   readonly stored: StoredType;
   readonly name: string;
+  /** The type of an array element that holds four neighbouring elements, where the kernel touches no single ones. */
+  readonly strip?: string;
 }
 
 const storedTypes: Readonly<Record<DType, StoredType>> = {

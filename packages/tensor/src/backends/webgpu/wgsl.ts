@@ -95,8 +95,8 @@ export class ShaderText {
    */
   module(body: readonly string[], threads: number): string {
     const lines = this.bindings.map(
-      ({ name, stored, writable }, i) =>
-        `@group(0) @binding(${i + 1}) var<storage, ${writable ? 'read_write' : 'read'}> ${name}: array<${stored}>;`,
+      ({ name, stored, strip, writable }, i) =>
+        `@group(0) @binding(${i + 1}) var<storage, ${writable ? 'read_write' : 'read'}> ${name}: array<${strip ?? stored}>;`,
     );
     const blocks = Math.max(1, Math.ceil(this.parameters.length / 4));
     const main = [
