@@ -1,11 +1,12 @@
 /** What every tensor has, whatever its operations: a graph node, a value that can be read and replaced, and a gradient. */
 import { reverse } from './autograd/reverse.ts';
 import { type DType, dtypes, type TypedArray } from './dtype.ts';
-import { DTypeError, printShape, ShapeError } from './errors.ts';
+import { DTypeError, printShape, ShapeError, TensorError } from './errors.ts';
 import { type Node, topological } from './graph.ts';
 import { apply, cast, constantLike } from './ops/elementwise.ts';
 import { fill } from './ops/generate.ts';
 import { stopGradient } from './ops/map.ts';
+import { concat, reshape, slice } from './ops/view.ts';
 import type { Device } from './runtime/device.ts';
 import { realize as realizeNodes } from './runtime/realize.ts';
 import { activeTrace, forbidInTrace } from './runtime/trace.ts';
@@ -19,9 +20,22 @@ const variables = new WeakMap<Node, Tensor>();
 const owners = new WeakMap<Node, Tensor>();
 
 export const ownerOf = (node: Node): Tensor | undefined => owners.get(node);
+
+/** Where the elements of a tensor are that is kept in a larger one. */
+interface Home {
+  /** One axis of elements. */
+  readonly flat: Tensor;
+  readonly offset: number;
+  readonly shape: Shape;
+  /** The stored node that was the value before, to be given up as soon as the flat tensor is computed. */
+  left: Node | undefined;
+  /** The view of the flat tensor's node of now. */
+  shown: { readonly flat: Node; readonly view: Node } | undefined;
+}
+
+const moved = 'moved into the flat storage of an optimizer';
+
 export abstract class TensorValue<S extends Shape = Shape> {
-  /** The graph node whose value this is. */
-  node: Node;
   /** The gradient that `backward` collected, if any. */
   grad: Tensor<S> | undefined;
   /** The losses (and norms) that `grad` came from: an update computes them along, since they need the old values. */
@@ -29,9 +43,11 @@ export abstract class TensorValue<S extends Shape = Shape> {
   /** The stored node whose memory the next value may take over. */
   private committed: Node | undefined;
   private wantsGradient = false;
+  private own: Node;
+  private home: Home | undefined;
 
   constructor(node: Node) {
-    this.node = node;
+    this.own = node;
     if (node.storage !== undefined) this.committed = node;
   }
 
@@ -40,8 +56,12 @@ export abstract class TensorValue<S extends Shape = Shape> {
     return new (this.constructor as new (node: Node) => Tensor<T>)(node);
   }
 
+  /** The graph node whose value this is. */
+  get node(): Node {
+    return this.home ? this.view(this.home) : this.own;
+  }
   get shape(): S {
-    return this.node.shape as S;
+    return (this.home?.shape ?? this.own.shape) as S;
   }
   get dtype(): DType {
     return this.node.dtype;
@@ -50,11 +70,11 @@ export abstract class TensorValue<S extends Shape = Shape> {
     return this.node.device;
   }
   get rank(): number {
-    return this.node.shape.length;
+    return this.shape.length;
   }
   /** Number of elements. */
   get size(): number {
-    return sizeOf(this.node.shape);
+    return sizeOf(this.shape);
   }
 
   // ---- Values -----------------------------------------------------------------------------------------------------
@@ -67,9 +87,9 @@ export abstract class TensorValue<S extends Shape = Shape> {
 
   private async read(): Promise<TypedArray> {
     await computeTogether([this as unknown as Tensor]);
-    const { storage } = this.node;
+    const { storage } = (this.home?.flat ?? this).node;
     if (!storage) throw new Error('data: the tensor was not computed');
-    return storage.read();
+    return storage.read(this.home?.offset, this.size);
   }
 
   /** The value of a tensor with one element. */
@@ -82,8 +102,46 @@ export abstract class TensorValue<S extends Shape = Shape> {
   /** Replaces the elements by host data of the same length, at once. */
   write(data: TypedArray): void {
     if (data.length !== this.size) throw new ShapeError(`write: ${data.length} elements for ${printShape(this.shape)}`);
-    if (!this.node.storage) throw new DTypeError('write: the tensor was computed, not given', 'use assign()');
-    this.node.storage.write(data);
+    const { storage } = (this.home?.flat ?? this).node;
+    if (!storage) throw new DTypeError('write: the tensor is not computed yet', 'realize() it first, or use assign()');
+    storage.write(data, this.home?.offset);
+  }
+
+  /**
+   * Makes this tensor a view of `flat` [n] for good: its elements are those from `offset` on, which the caller has laid
+   * there. Every later value goes there.
+   */
+  moveInto(flat: Tensor, offset: number): void {
+    if (this.home)
+      throw new TensorError(
+        'a parameter lives in the flat storage of an optimizer already',
+        'use that one, or another model',
+      );
+    const { own, shape } = this;
+    this.home = { flat, offset, shape, left: own.storage ? own : undefined, shown: undefined };
+  }
+
+  /** The tensor that holds the elements: the one that this tensor was moved into, or itself. */
+  holder(): Tensor {
+    return this.home?.flat ?? (this as unknown as Tensor);
+  }
+
+  /** Gives up the memory that the elements were in before they were moved. */
+  leaveBehind(): void {
+    if (!this.home?.left) return;
+    this.home.left.storage?.dispose(moved);
+    this.home.left = undefined;
+  }
+
+  private view(home: Home): Node {
+    const { flat, offset, shape } = home;
+    const { node } = flat;
+    if (home.shown?.flat !== node) {
+      const view = reshape(slice(node, [offset], [sizeOf(shape)]), shape);
+      home.shown = { flat: node, view };
+      if (this.wantsGradient) variables.set(view, this as unknown as Tensor);
+    }
+    return home.shown.view;
   }
 
   /**
@@ -97,33 +155,43 @@ export abstract class TensorValue<S extends Shape = Shape> {
         'shape and dtype stay as they are',
       );
     }
+    if (this.home) {
+      const { flat, offset } = this.home;
+      const after = offset + this.size;
+      const rest = slice(flat.node, [after], [flat.size - after]);
+      flat.assign(flat.derive(concat([slice(flat.node, [0], [offset]), reshape(value.node, [-1]), rest], 0)));
+      return;
+    }
     const trace = activeTrace();
     if (trace && !trace.assigned.has(this as unknown as Tensor))
       trace.assigned.set(this as unknown as Tensor, this.node);
     if (this.committed) owners.set(this.committed, this as unknown as Tensor);
-    this.node = stopGradient(value.node);
-    if (this.wantsGradient) variables.set(this.node, this as unknown as Tensor);
+    this.own = stopGradient(value.node);
+    if (this.wantsGradient) variables.set(this.own, this as unknown as Tensor);
   }
 
   /** The stored node that the pending value replaces, if there is one. */
   replaces(): Node | undefined {
-    return this.committed !== undefined && this.committed !== this.node ? this.committed : undefined;
+    return this.committed !== undefined && this.committed !== this.own ? this.committed : undefined;
   }
 
   /** Declares `node`, which is stored, the value; the next `assign` takes over its memory. */
-  commit(node: Node = this.node): void {
+  commit(node: Node = this.own): void {
+    if (this.home) throw new TensorError('commit: the tensor is a part of a flat one', 'use write() or assign()');
     if (this.committed && this.committed !== node) {
       owners.set(this.committed, this as unknown as Tensor);
       owners.set(node, this as unknown as Tensor);
     }
-    this.node = node;
+    this.own = node;
     this.committed = node;
     if (this.wantsGradient) variables.set(node, this as unknown as Tensor);
   }
 
   /** Gives the memory back now rather than when the tensor is collected. */
   dispose(): void {
-    this.node.storage?.dispose('disposed');
+    if (this.home)
+      throw new TensorError('dispose: the tensor lives in the flat storage of an optimizer', 'it goes with the model');
+    this.own.storage?.dispose('disposed');
   }
 
   // ---- Gradients --------------------------------------------------------------------------------------------------
@@ -184,7 +252,9 @@ export function realize(tensors: readonly Tensor[]): Promise<void> {
 }
 
 async function computeTogether(tensors: readonly Tensor[]): Promise<void> {
-  const pending = [...new Set(tensors)].filter((tensor) => tensor.node.storage === undefined);
+  const pending = [...new Set(tensors.map((tensor) => tensor.holder()))].filter(
+    (tensor) => tensor.node.storage === undefined,
+  );
   const donations = new Map<Node, Node>();
   for (const tensor of pending) {
     const old = tensor.replaces();
@@ -195,4 +265,5 @@ async function computeTogether(tensors: readonly Tensor[]): Promise<void> {
     donations,
   );
   for (const tensor of pending) tensor.commit();
+  for (const tensor of tensors) tensor.leaveBehind();
 }

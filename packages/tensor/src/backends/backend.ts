@@ -51,10 +51,16 @@ export interface Backend {
   /** Memory for `bytes` bytes; its contents mean nothing. Throws DeviceError, naming both sizes, when there is not enough. */
   alloc(bytes: number): Slot;
   free(slot: Slot): void;
-  /** Copies host elements of `dtype` to the start of the slot; later runs see them, earlier ones do not. */
-  write(slot: Slot, data: TypedArray, dtype: DType): void;
-  /** The first `length` elements of the slot, after every run before this call has finished. */
-  read(slot: Slot, length: number, dtype: DType): Promise<TypedArray>;
+  /**
+   * Copies host elements of `dtype` to the slot, from element `offset` on (0 if absent, at a whole word); later runs see
+   * them, earlier ones do not.
+   */
+  write(slot: Slot, data: TypedArray, dtype: DType, offset?: number): void;
+  /**
+   * `length` elements of the slot from element `offset` on (0 if absent, at a whole word), after every run before this
+   * call has finished.
+   */
+  read(slot: Slot, length: number, dtype: DType, offset?: number): Promise<TypedArray>;
   compile(program: Program): Promise<Executable>;
   /**
    * Runs once. `slots[i]` is the program's buffer i, workspace included. Runs take effect in the order of the calls.

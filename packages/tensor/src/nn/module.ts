@@ -103,6 +103,10 @@ function list(what: string, names: readonly string[]): string {
 
 /** Gives a parameter host elements, on the device where it is. */
 export function setValue(parameter: Tensor, elements: Float32Array): void {
+  if (parameter.holder() !== parameter) {
+    parameter.write(elements);
+    return;
+  }
   const node = leaf(elements, parameter.shape, parameter.dtype, parameter.device);
   if (parameter.node.storage) parameter.dispose();
   parameter.commit(node);

@@ -9,6 +9,7 @@ import { live } from '../runtime/live.ts';
 import { activeTrace, forbidInTrace } from '../runtime/trace.ts';
 import { realize, Tensor } from '../tensor.ts';
 import { checkBound, clipFactor } from './clip.ts';
+import { flatUnits } from './flat.ts';
 import type { ParameterGroup } from './groups.ts';
 import type { LossScale } from './loss-scale.ts';
 import { type PlannedLoad, planLoad, rateName, stepName } from './state.ts';
@@ -41,6 +42,13 @@ export interface UpdateRule {
 /** What every kind of optimizer can be told. */
 export interface OptimizerOptions {
   /**
+   * 'flat' moves the parameters of a group into few large tensors, so that an update is one kernel for each of these:
+   * `realize` the parameters before the first captured step, and give the same ones gradients in every step. Programs
+   * captured before that read the parameters must be captured again. 'separate', which leaves every parameter by
+   * itself, if absent. States are the same for both.
+   */
+  readonly layout?: 'flat' | 'separate';
+  /**
    * Scales the loss and skips the steps whose gradients are not finite: give `scaleLoss(loss)` the gradients. Such a
    * step changes no parameter, no average and no step count.
    */
@@ -62,6 +70,8 @@ interface Track {
 interface Move {
   readonly group: ParameterGroup;
   readonly values: Tensor;
+  /** Where the values move, if not everywhere. */
+  readonly mask: Tensor | undefined;
   readonly gradient: Tensor;
   readonly moments: readonly Tensor[];
   readonly scalars: readonly Tensor[];
@@ -78,13 +88,20 @@ export abstract class Optimizer {
   /** Losses and norms of updates that have not been computed yet: they need the old values. */
   private sources: Tensor[] = [];
 
-  constructor(rule: UpdateRule, groups: readonly ParameterGroup[], { lossScale }: OptimizerOptions = {}) {
+  constructor(
+    rule: UpdateRule,
+    groups: readonly ParameterGroup[],
+    { lossScale, layout = 'separate' }: OptimizerOptions = {},
+  ) {
     this.rule = rule;
     this.groups = groups;
     this.lossScale = lossScale;
     this.tracks = groups.map((group) => ({
       group,
-      units: [...group.parameters].map(([name, parameter]) => separateUnit(name, parameter)),
+      units:
+        layout === 'flat'
+          ? flatUnits(group.parameters)
+          : [...group.parameters].map(([name, parameter]) => separateUnit(name, parameter)),
       steps: undefined,
     }));
   }
@@ -112,9 +129,7 @@ export abstract class Optimizer {
       }),
     );
     const squares =
-      maxNorm === undefined && !lossScale
-        ? undefined
-        : [...gradients.values()].map((gradient) => gradient.square().sum());
+      maxNorm === undefined && !lossScale ? undefined : [...gradients].map(([unit, gradient]) => unit.square(gradient));
     const square = squares && (squares.length > 0 ? squares.reduce((sum, part) => sum.add(part)) : zeros([]));
     const inverse = lossScale?.scale.reciprocal();
     const norm = square && (inverse ? square.sqrt().mul(inverse) : square.sqrt());
@@ -162,6 +177,7 @@ export abstract class Optimizer {
         if (step === 0) continue;
         const moments = await Promise.all((this.moments.get(unit) ?? []).map((moment) => moment.data()));
         for (const { name, parameter, offset } of unit.members) {
+          if (!unit.moves(parameter)) continue;
           entries.set(stepName(name), { dtype: 'i32', shape: [], data: Int32Array.of(step) });
           moments.forEach((moment, k) => {
             const own = moment.slice(offset, offset + parameter.size);
@@ -184,19 +200,22 @@ export abstract class Optimizer {
   loadStateDict(state: ReadonlyMap<string, HostTensor>): void {
     forbidInTrace('optimizer.loadStateDict', 'load before the first call');
     const plan: PlannedLoad = planLoad(state, this.groups, this.rule.moments, this.lossScale !== undefined);
-    for (const track of this.tracks) this.load(track, plan);
+    const counts = this.tracks.map(({ units }) => units.map((unit) => stepsIn(plan, unit)));
+    this.tracks.forEach((track, i) => {
+      this.load(track, plan, counts[i] as number[]);
+    });
     plan.rates.forEach((rate, i) => {
       (this.groups[i] as ParameterGroup).learningRate = rate;
     });
     if (plan.lossScale) this.lossScale?.load(plan.lossScale.scale, plan.lossScale.goodSteps);
   }
 
-  private load(track: Track, { parameters }: PlannedLoad): void {
-    const counts = track.units.map(({ members: [member] }) => parameters.get((member as Member).parameter)?.step ?? 0);
+  private load(track: Track, { parameters }: PlannedLoad, counts: readonly number[]): void {
     if (track.steps || counts.some((count) => count > 0)) {
       replace(this.stepsOf(track), vector(counts, track));
     }
     track.units.forEach((unit, i) => {
+      unit.load(new Set([...parameters].flatMap(([parameter, { step }]) => (step > 0 ? [parameter] : []))));
       if (counts[i] === 0 && !this.moments.has(unit)) return;
       this.momentsOf(unit).forEach((moment, k) => {
         const elements = laidOut(unit, ({ parameter }) => parameters.get(parameter)?.moments[k]);
@@ -215,7 +234,7 @@ export abstract class Optimizer {
 
   /** Computes what is pending, in one program, so that the memory of replaced values is taken over. */
   private async settle(): Promise<void> {
-    const values = this.units().map((unit) => unit.values);
+    const values = this.members().map(({ parameter }) => parameter);
     const counts = this.tracks.flatMap(({ steps }) => steps ?? []);
     const scales = this.lossScale ? [this.lossScale.scale, this.lossScale.goodSteps] : [];
     const losses = this.members().flatMap(({ parameter }) => parameter.gradientSources);
@@ -251,6 +270,7 @@ export abstract class Optimizer {
       return {
         group,
         values: unit.values,
+        mask: unit.mask(),
         gradient: factor ? gradient.mul(factor) : gradient,
         moments: this.momentsOf(unit),
         scalars: scalars.map((values) => values.select(0, i)),
@@ -259,16 +279,19 @@ export abstract class Optimizer {
   }
 
   private apply(moves: readonly Move[], finite: Tensor | undefined): void {
-    const guarded = (next: Tensor, old: Tensor): Tensor => (finite ? where(finite, next, old) : next);
+    const guarded = (next: Tensor, old: Tensor, mask: Tensor | undefined): Tensor => {
+      const moved = mask ? where(mask, next, old) : next;
+      return finite ? where(finite, moved, old) : moved;
+    };
     // All averages before all parameters: gradients are then read before the first parameter is overwritten.
-    for (const { group, values, gradient, moments, scalars } of moves) {
+    for (const { group, values, mask, gradient, moments, scalars } of moves) {
       const averages = this.rule.average(values, gradient, moments, scalars, group);
       moments.forEach((moment, i) => {
-        moment.assign(guarded(averages[i] as Tensor, moment));
+        moment.assign(guarded(averages[i] as Tensor, moment, mask));
       });
     }
-    for (const { group, values, gradient, moments, scalars } of moves) {
-      values.assign(guarded(this.rule.move(values, gradient, moments, scalars, group), values));
+    for (const { group, values, mask, gradient, moments, scalars } of moves) {
+      values.assign(guarded(this.rule.move(values, gradient, moments, scalars, group), values, mask));
     }
   }
 
@@ -301,6 +324,9 @@ export abstract class Optimizer {
     return new Tensor(leaf(elements, values.shape, 'f32', values.device, this.rule.moments[i]));
   }
 }
+
+const stepsIn = ({ parameters }: PlannedLoad, unit: Unit): number =>
+  unit.commonSteps((parameter) => parameters.get(parameter)?.step ?? 0);
 
 const deviceOf = ({ units }: Track): Tensor['device'] => units[0]?.values.device;
 

@@ -13,8 +13,18 @@ export interface Unit {
   /** The values that move. */
   readonly values: Tensor;
   readonly members: readonly Member[];
-  /** The gradient of the values; undefined where no member has one. */
+  /** The gradient of the values; undefined where no member has one. Throws OptimizerError where the layout forbids it. */
   gradient(): Tensor | undefined;
+  /** Σ gradient². */
+  square(gradient: Tensor): Tensor;
+  /** True at the values that the last gradient moves (bool); undefined where it moves all of them. */
+  mask(): Tensor | undefined;
+  /** Whether the steps of the unit are steps of `parameter`. */
+  moves(parameter: Tensor): boolean;
+  /** The steps that the unit has taken, from those of its members. Throws OptimizerError where they differ. */
+  commonSteps(stepsOf: (parameter: Tensor) => number): number;
+  /** Goes on where `moved` are the members that have been moved. */
+  load(moved: ReadonlySet<Tensor>): void;
 }
 
 /** A parameter by itself. */
@@ -22,6 +32,11 @@ export const separateUnit = (name: string, parameter: Tensor): Unit => ({
   values: parameter,
   members: [{ name, parameter, offset: 0 }],
   gradient: () => parameter.grad,
+  square: (gradient) => gradient.square().sum(),
+  mask: () => undefined,
+  moves: () => true,
+  commonSteps: (stepsOf) => stepsOf(parameter),
+  load: () => {},
 });
 
 /** The elements of every member in the layout of the unit; zeros between them. */

@@ -85,21 +85,26 @@ export class Storage {
     return this.slot as Slot;
   }
 
-  /** The elements as a host array of the caller's own. */
-  async read(): Promise<TypedArray> {
+  /** The elements, or `length` of them from `offset` on, as a host array of the caller's own. */
+  async read(offset = 0, length: number = this.length): Promise<TypedArray> {
     this.check();
-    if (this.host) return this.host.slice();
-    if (!this.backend || !this.slot) return dtypes[this.dtype].array(this.length);
-    return this.backend.read(this.slot, this.length, this.dtype);
+    if (this.host) return this.host.slice(offset, offset + length);
+    if (!this.backend || !this.slot) return dtypes[this.dtype].array(length);
+    return this.backend.read(this.slot, length, this.dtype, offset);
   }
 
-  /** Replaces the elements. */
-  write(data: TypedArray): void {
+  /** Replaces the elements, or as many as there are in `data` from `offset` on. */
+  write(data: TypedArray, offset = 0): void {
     this.check();
     if (this.backend && this.slot) {
-      this.backend.write(this.slot, data, this.dtype);
+      this.backend.write(this.slot, data, this.dtype, offset);
       this.host = undefined;
-    } else this.host = data;
+    } else if (data.length === this.length) this.host = data;
+    else {
+      const elements = this.host?.slice() ?? dtypes[this.dtype].array(this.length);
+      elements.set(data, offset);
+      this.host = elements;
+    }
   }
 
   /** Gives the memory back; a later use throws DisposedError with `reason`. */

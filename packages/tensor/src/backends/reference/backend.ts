@@ -186,15 +186,15 @@ class ReferenceBackend implements Backend {
     (slot as ReferenceSlot).elements = new Float64Array(0);
   }
 
-  write(slot: Slot, data: TypedArray, dtype: DType): void {
-    const elements = (slot as ReferenceSlot).sized(data.length);
+  write(slot: Slot, data: TypedArray, dtype: DType, offset = 0): void {
+    const elements = (slot as ReferenceSlot).sized(offset + data.length).subarray(offset);
     if (dtype === 'f16' && data instanceof Uint16Array)
       for (let i = 0; i < data.length; i++) elements[i] = fromHalfBits(data[i]!);
     else elements.set(data);
   }
 
-  async read(slot: Slot, length: number, dtype: DType): Promise<TypedArray> {
-    const elements = (slot as ReferenceSlot).sized(length).subarray(0, length);
+  async read(slot: Slot, length: number, dtype: DType, offset = 0): Promise<TypedArray> {
+    const elements = (slot as ReferenceSlot).sized(offset + length).subarray(offset, offset + length);
     if (dtype === 'f32') return elements.slice();
     const result = dtypes[dtype].array(length);
     if (dtype === 'f16') for (let i = 0; i < length; i++) result[i] = toHalfBits(elements[i]!);

@@ -131,23 +131,23 @@ class WasmBackend implements Backend {
     this.#memory.free(own.piece);
   }
 
-  write(slot: Slot, data: TypedArray, dtype: DType): void {
+  write(slot: Slot, data: TypedArray, dtype: DType, offset = 0): void {
     const own = this.#own(slot);
-    this.#checkLength(own, data.length, dtype, 'write');
+    this.#checkLength(own, offset + data.length, dtype, 'write');
     const copy = this.#pending ? data.slice() : data;
     void this.#after(() => {
       own.packed.drop();
-      this.#view(own, copy.length, dtype).set(copy);
+      this.#view(own, copy.length, dtype, offset).set(copy);
     });
   }
 
-  async read(slot: Slot, length: number, dtype: DType): Promise<TypedArray> {
+  async read(slot: Slot, length: number, dtype: DType, offset = 0): Promise<TypedArray> {
     const own = this.#own(slot);
-    this.#checkLength(own, length, dtype, 'read');
+    this.#checkLength(own, offset + length, dtype, 'read');
     let result: TypedArray | undefined;
     await this.#after(() => {
       result = dtypes[dtype].array(length);
-      result.set(this.#view(own, length, dtype));
+      result.set(this.#view(own, length, dtype, offset));
     });
     return result as unknown as TypedArray;
   }
@@ -261,13 +261,13 @@ class WasmBackend implements Backend {
     return this.#memory.alloc(bytes);
   }
 
-  #view({ piece }: WasmSlot, length: number, dtype: DType): TypedArray {
+  #view({ piece }: WasmSlot, length: number, dtype: DType, offset: number): TypedArray {
     const ArrayOfType = dtypes[dtype].array(0).constructor as new (
       buffer: ArrayBufferLike,
       offset: number,
       length: number,
     ) => TypedArray;
-    return new ArrayOfType(this.#memory.memory.buffer, piece.address, length);
+    return new ArrayOfType(this.#memory.memory.buffer, piece.address + offset * dtypes[dtype].bytes, length);
   }
 
   #checkLength(slot: WasmSlot, length: number, dtype: DType, verb: string): void {

@@ -85,10 +85,11 @@ class DeviceBackend implements WebGPUBackend {
     this.storage.release(slot);
   }
 
-  write(slot: Slot, data: TypedArray, dtype: DType): void {
+  write(slot: Slot, data: TypedArray, dtype: DType, offset = 0): void {
     this.reports.check();
     const stored = toStored(data, dtype);
-    if (stored.byteLength > slot.bytes) {
+    const start = offset * dtypes[dtype].bytes;
+    if (start + stored.byteLength > slot.bytes) {
       throw new ShapeError(
         `${data.length} elements of ${dtype} do not fit a slot of ${slot.bytes} bytes`,
         'allocate a larger slot',
@@ -96,19 +97,20 @@ class DeviceBackend implements WebGPUBackend {
     }
     const buffer = bufferOf(slot);
     if (this.commands.touches(buffer)) this.commands.submit();
-    this.device.queue.writeBuffer(buffer, 0, wholeWords(stored));
+    this.device.queue.writeBuffer(buffer, start, wholeWords(stored));
   }
 
-  async read(slot: Slot, length: number, dtype: DType): Promise<TypedArray> {
+  async read(slot: Slot, length: number, dtype: DType, offset = 0): Promise<TypedArray> {
     this.reports.check();
     const source = bufferOf(slot);
     const bytes = length * dtypes[dtype].bytes;
-    if (bytes > slot.bytes) {
+    const start = offset * dtypes[dtype].bytes;
+    if (start + bytes > slot.bytes) {
       throw new ShapeError(`${length} elements of ${dtype} are more than a slot of ${slot.bytes} bytes holds`);
     }
     if (length === 0) return dtypes[dtype].array(0);
     const staging = this.staging.take(words(bytes));
-    this.commands.copy(source, staging, words(bytes));
+    this.commands.copy(source, start, staging, words(bytes));
     this.commands.submit();
     try {
       await staging.mapAsync(mapForReading, 0, words(bytes));

@@ -41,12 +41,12 @@ export class Commands {
     this.waiting.push(bound);
   }
 
-  /** Encodes a copy, behind the runs so far. */
-  copy(source: GPUBuffer, target: GPUBuffer, bytes: number): void {
+  /** Encodes a copy of bytes from `start` on, behind the runs so far. */
+  copy(source: GPUBuffer, start: number, target: GPUBuffer, bytes: number): void {
     this.encoder ??= this.device.createCommandEncoder();
     this.pass?.end();
     this.pass = undefined;
-    this.encoder.copyBufferToBuffer(source, 0, target, 0, bytes);
+    this.encoder.copyBufferToBuffer(source, start, target, 0, bytes);
   }
 
   /** Whether a run that waits for its submit binds `buffer`: a write to it would come too early. */
