@@ -124,5 +124,8 @@ export function scatterAdd(source: Node, index: Node, shape: readonly number[], 
     inner: sizeOf(shape.slice(axis + 1)),
     size: shape[axis] as number,
   };
-  return new Node(scatterOp, [source, castNode(index, 'i32')], attributes, shape, source.dtype);
+  // Halves are added up in 32 bits.
+  const dtype = source.dtype === 'f16' ? 'f32' : source.dtype;
+  const sums = new Node(scatterOp, [castNode(source, dtype), castNode(index, 'i32')], attributes, shape, dtype);
+  return castNode(sums, source.dtype);
 }
