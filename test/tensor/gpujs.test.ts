@@ -1,6 +1,17 @@
 // The gpujs backend: every scalar operation equals its meaning or is refused by name, in each mode of gpu.js.
 
-import { crossEntropy, type Device, gradients, layerNorm, openDevice, type Tensor, tensor } from '@actionclip/tensor';
+import {
+  crossEntropy,
+  type Device,
+  Generator,
+  gradients,
+  layerNorm,
+  openDevice,
+  rand,
+  setDefaultDevice,
+  type Tensor,
+  tensor,
+} from '@actionclip/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../packages/tensor/src/backends/backend.ts';
 import { createGpuJsBackend } from '../../packages/tensor/src/backends/gpujs/backend.ts';
@@ -335,6 +346,17 @@ it.each(modes)('a classifier and its gradients equal those of the reference in m
     await expectSame(result, expected[i] as Tensor, 2e-5, `result ${i}`);
   await own.close();
   await reference.close();
+});
+
+it.each(modes)('random numbers are those of the reference, or refused for their bits, in mode %s', async (mode) => {
+  const device = await openDevice('gpujs', { mode, allowSoftware: true });
+  const drawn = async (home: Device): Promise<number[]> => {
+    setDefaultDevice(home);
+    return [...(await rand([9], new Generator(7)).data())];
+  };
+  if (mode === 'cpu') expect(await drawn(device)).toEqual(await drawn(await openDevice('reference')));
+  else await expect(drawn(device)).rejects.toThrow(/gpujs: .* of u32 whose values may leave/);
+  await device.close();
 });
 
 it('names the modes that there are, and those that do not work here', async () => {
