@@ -1,5 +1,15 @@
 // Attention by every schedule against its meaning, on sizes at and around the edges of tiles.
 
+import {
+  compile,
+  type Device,
+  gradients,
+  openDevice,
+  packedAttention,
+  setDefaultDevice,
+  type Tensor,
+  tensor,
+} from '@actionclip/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attentionCandidates } from '../../../packages/tensor/src/backends/webgpu/attention/choose.ts';
 import type { AttentionSchedule } from '../../../packages/tensor/src/backends/webgpu/attention/schedule.ts';
@@ -7,7 +17,7 @@ import { createWebGPUBackend, type WebGPUBackend } from '../../../packages/tenso
 import { shadersOf } from '../../../packages/tensor/src/backends/webgpu/kernels.ts';
 import { baseTarget } from '../../../packages/tensor/src/backends/webgpu/target.ts';
 import { type AttentionCase, meaning, prepare } from './attention-cases.ts';
-import { agree } from './interpret.ts';
+import { agree, randomValues } from './interpret.ts';
 import { runShaders } from './run-shaders.ts';
 
 let backend: WebGPUBackend;
@@ -148,4 +158,30 @@ describe('the schedule of attention', () => {
       shadersOf(prepare({ ...image, backward }).kernel, baseTarget).shaders.length;
     expect([count(false), count(true)]).toEqual([1, 3]);
   });
+});
+
+it('attention of tensors is one dispatch, its gradients three, and both are what the definition gives', async () => {
+  const shape = [2, 9, 3, 2, 8];
+  const values = randomValues(2 * 9 * 3 * 2 * 8, 'f32', 3);
+  const run = async (device: Device): Promise<{ results: number[][]; kernels: readonly string[]; count: number }> => {
+    setDefaultDevice(device);
+    const step = compile((x: Tensor) => {
+      const output = packedAttention(x, { causal: true });
+      return [output, ...gradients(output, [x], output)];
+    });
+    const results: number[][] = [];
+    for (const each of await step(tensor(values).reshape(shape))) results.push(Array.from(await each.data()));
+    const { kernels, dispatches } = step.stats();
+    return { results, kernels, count: dispatches };
+  };
+  const [oracle, device] = [await openDevice('reference'), await openDevice('webgpu', { allowSoftware: true })];
+  const expected = await run(oracle);
+  const actual = await run(device);
+  expect(actual.kernels).toEqual(['attention', 'attentionBackward']);
+  expect(actual.count).toBe(4);
+  for (const [i, result] of expected.results.entries()) {
+    for (const [j, value] of result.entries())
+      expect(agree(actual.results[i]?.[j] ?? Number.NaN, value, 1e-5)).toBe(true);
+  }
+  for (const opened of [oracle, device]) await opened.close();
 });
