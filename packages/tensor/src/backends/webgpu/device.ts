@@ -9,10 +9,10 @@ export interface WebGPUOptions {
   readonly powerPreference?: GPUPowerPreference;
   /**
    * 'split-half': matrix products of f32 by three products of halves, where the device multiplies those in hardware.
-   * Every factor is taken as the sum of two halves after its rows (or columns) were scaled into their range, which
-   * keeps 22 bits of all elements down to 2^-28 of the largest one of their row: a result errs by about 2^-21 of the
-   * sum of its products' magnitudes, or 2^-50 of the largest elements' product times their number if that is more. Sums
-   * are in f32. Infinite factors give NaN.
+   * Every factor is taken as the sum of two halves after its rows (or columns) were scaled into their range by a power
+   * of two. A result errs by about 2^-21 of the sum of its products' magnitudes, and by 2^-49 (2^-28 where subnormal
+   * halves count as zero) of the product of the row's and the column's largest elements for each of its products: what
+   * is very small beside the largest element of its row is lost. Sums are in f32. Infinite factors give NaN.
    */
   readonly products?: 'split-half';
   /** Switches of the implementation; in Node only, a browser has its own. */
