@@ -204,7 +204,7 @@ beforeAll(async () => {
   await optimizerStep();
   kernels.push(...programs.flatMap((program) => program.kernels));
   kernels.push(...[...examples, retyped, ...products].flatMap((example) => example.kernels));
-}, 120_000);
+}, 180_000);
 afterAll(() => recording.close());
 
 it('the kernels of all operations are there', () => {
@@ -237,7 +237,7 @@ describe.each(targets)('with $name', ({ target, features: wanted }) => {
     expect(complaints.slice(0, 3)).toEqual([]);
     expect(seen.size).toBeGreaterThan(300);
     device.destroy();
-  });
+  }, 180_000);
 });
 
 describe('a wrong shader', () => {
