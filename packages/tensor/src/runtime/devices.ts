@@ -1,5 +1,6 @@
 /** The registry of devices: the only place that knows the backends, each loaded when it is first asked for. */
 import type { GpuJsMode } from '../backends/gpujs/package.ts';
+import type { Autotune } from '../backends/webgpu/autotune.ts';
 import type { DawnSwitches } from '../backends/webgpu/device.ts';
 import { DeviceError } from '../errors.ts';
 import { Device } from './device.ts';
@@ -23,6 +24,11 @@ export interface DeviceOptions {
    * hardware, with nearly the accuracy of f32 (see `WebGPUOptions`); products in f32 if absent.
    */
   readonly products?: 'split-half';
+  /**
+   * WebGPU: whether the fastest schedules are measured when programs are compiled (`measure`), taken from earlier
+   * measurements of this adapter (`cached`, the default), or left to the tables (`off`).
+   */
+  readonly autotune?: Autotune;
   /** WebGPU in Node: switches of Dawn, for benchmarks. */
   readonly dawn?: DawnSwitches;
   /** gpu.js: what it compiles kernels to; its own choice if absent. */
@@ -46,6 +52,7 @@ const factories: Readonly<Record<Exclude<DeviceName, 'auto'>, (options: DeviceOp
       return createWebGPUBackend({
         allowSoftware: options.allowSoftware ?? false,
         ...(options.products === undefined ? {} : { products: options.products }),
+        ...(options.autotune === undefined ? {} : { autotune: options.autotune }),
         ...(options.dawn === undefined ? {} : { dawn: options.dawn }),
       });
     }),

@@ -1,22 +1,27 @@
 /** The WebGPU backend: programs become pipelines once, and a run is one encoder, one pass and one submit. */
-import type { Program } from '../../compile/kernel.ts';
+import type { Kernel, Program } from '../../compile/kernel.ts';
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts';
 import { DeviceError, ShapeError } from '../../errors.ts';
 import type { Backend, Created, Executable, Limits, Slot } from '../backend.ts';
+import { Tuner } from './autotune.ts';
 import { Commands } from './commands.ts';
 import {
   bufferUsage,
   DeviceReports,
   describeAdapter,
+  isSoftware,
   mapForReading,
   openDevice,
   type WebGPUOptions,
 } from './device.ts';
 import { WebGPUExecutable } from './executable.ts';
+import { candidates, type GemmSchedule, shapeClass } from './gemm/choose.ts';
 import { grid, type KernelShaders, shadersOf } from './kernels.ts';
 import { bufferOf, Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
+import { openStore } from './schedule-store.ts';
 import { Staging } from './staging.ts';
+import { Stopwatch } from './stopwatch.ts';
 import { type Target, targetOf } from './target.ts';
 import { fromStored, toStored, wholeWords } from './transfer.ts';
 import type { Shader } from './wgsl.ts';
@@ -33,7 +38,15 @@ export async function createWebGPUBackend(options: WebGPUOptions = {}): Promise<
   const { adapter, device } = await openDevice(options);
   const { products } = options;
   const target = { ...(await targetOf(device, adapter.info)), ...(products ? { products } : {}) };
-  return new DeviceBackend(device, target, describeAdapter(adapter));
+  return new DeviceBackend(device, target, describeAdapter(adapter), tunerFor(adapter, options));
+}
+
+/** What chooses schedules on `adapter`; undefined where the tables do. */
+function tunerFor(adapter: GPUAdapter, { autotune = 'cached', scheduleStore }: WebGPUOptions): Tuner | undefined {
+  if (autotune === 'off' || isSoftware(adapter)) return undefined;
+  const description = describeAdapter(adapter);
+  const store = scheduleStore ?? openStore(description);
+  return store && new Tuner({ mode: autotune, store, adapter: description });
 }
 
 const words = (bytes: number): number => 4 * Math.ceil(bytes / 4);
@@ -44,6 +57,8 @@ class DeviceBackend implements WebGPUBackend {
   readonly limits: Limits;
   readonly device: GPUDevice;
   private readonly target: Target;
+  private readonly tuner: Tuner | undefined;
+  private readonly stopwatch: Stopwatch;
   private readonly reports: DeviceReports;
   private readonly storage: Memory;
   private readonly pipelines: Pipelines;
@@ -57,11 +72,13 @@ class DeviceBackend implements WebGPUBackend {
   private bindGroups = 0;
   private parameterBuffers = 0;
 
-  constructor(device: GPUDevice, target: Target, description: string) {
+  constructor(device: GPUDevice, target: Target, description: string, tuner: Tuner | undefined) {
     const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = device.limits;
     const bufferBytes = 4 * Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4);
     this.device = device;
     this.target = target;
+    this.tuner = tuner;
+    this.stopwatch = new Stopwatch(device);
     this.description = `${description}${this.target.f16 ? ', 16-bit floats' : ''}`;
     this.limits = {
       buffersPerKernel: maxStorageBuffersPerShaderStage,
@@ -132,7 +149,40 @@ class DeviceBackend implements WebGPUBackend {
   async compile(program: Program): Promise<Executable> {
     this.reports.check();
     this.checkSizes(program);
-    const kernels = program.kernels.map((kernel) => shadersOf(kernel, this.target));
+    return this.build(program, await this.schedules(program));
+  }
+
+  /** For each kernel the schedule to compute it by, where there is a choice. */
+  private async schedules(program: Program): Promise<readonly (GemmSchedule | undefined)[]> {
+    if (!this.tuner) return [];
+    const { target } = this;
+    return this.tuner.choose(
+      program.kernels.map((kernel) => ({
+        key: `${shapeClass(kernel)}${target.products ? `, ${target.products}` : ''}`,
+        candidates: candidates(kernel, target),
+        measure: (schedule) => this.measure(program, kernel, schedule),
+      })),
+    );
+  }
+
+  /** Microseconds of one kernel of `program`, on memory of its own. */
+  private async measure({ buffers, bindings }: Program, kernel: Kernel, schedule: GemmSchedule): Promise<number> {
+    const touched = new Set([...kernel.inputs, ...kernel.outputs].map(({ buffer }) => buffer));
+    const alone = buffers.map(({ bytes }, i) => ({ bytes: touched.has(i) ? bytes : 4 }));
+    const executable = await this.build({ buffers: alone, bindings, kernels: [kernel] }, [schedule]);
+    const unused = this.storage.alloc(4);
+    const slots = alone.map(({ bytes }, i) => (touched.has(i) ? this.storage.alloc(bytes) : unused));
+    try {
+      await this.storage.settled();
+      return await this.stopwatch.microseconds(executable, executable.bind(slots, this.makeGroup));
+    } finally {
+      for (const slot of new Set([unused, ...slots])) this.storage.release(slot);
+      this.release(executable);
+    }
+  }
+
+  private async build(program: Program, schedules: readonly (GemmSchedule | undefined)[]): Promise<WebGPUExecutable> {
+    const kernels = program.kernels.map((kernel, i) => shadersOf(kernel, this.target, schedules[i]));
     const shaders = kernels.flatMap((kernel) => kernel.shaders);
     for (const shader of shaders) this.checkBindings(shader);
     const fresh = new Set(shaders.filter((shader) => !this.pipelines.has(shader)).map((shader) => shader.code)).size;

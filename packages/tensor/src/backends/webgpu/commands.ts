@@ -13,6 +13,18 @@ export interface BoundBuffers {
   readonly groups: readonly GPUBindGroup[];
 }
 
+/** Encodes one run into `pass`. */
+export function encode(pass: GPUComputePassEncoder, { pipelines, grids }: Dispatches, { groups }: BoundBuffers): void {
+  let current: GPUComputePipeline | undefined;
+  for (let i = 0; i < pipelines.length; i++) {
+    const pipeline = pipelines[i]!;
+    if (pipeline !== current) pass.setPipeline(pipeline);
+    current = pipeline;
+    pass.setBindGroup(0, groups[i]!);
+    pass.dispatchWorkgroups(grids[2 * i]!, grids[2 * i + 1]!);
+  }
+}
+
 export class Commands {
   private readonly device: GPUDevice;
   private encoder: GPUCommandEncoder | undefined;
@@ -25,19 +37,10 @@ export class Commands {
   }
 
   /** Encodes one run. */
-  run({ pipelines, grids }: Dispatches, bound: BoundBuffers): void {
+  run(dispatches: Dispatches, bound: BoundBuffers): void {
     this.encoder ??= this.device.createCommandEncoder();
     this.pass ??= this.encoder.beginComputePass();
-    const { pass } = this;
-    const { groups } = bound;
-    let current: GPUComputePipeline | undefined;
-    for (let i = 0; i < pipelines.length; i++) {
-      const pipeline = pipelines[i]!;
-      if (pipeline !== current) pass.setPipeline(pipeline);
-      current = pipeline;
-      pass.setBindGroup(0, groups[i]!);
-      pass.dispatchWorkgroups(grids[2 * i]!, grids[2 * i + 1]!);
-    }
+    encode(this.pass, dispatches, bound);
     this.waiting.push(bound);
   }
 

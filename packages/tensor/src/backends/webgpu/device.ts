@@ -1,5 +1,6 @@
 /** Finding a WebGPU device, in Node through the `webgpu` package and elsewhere through `navigator.gpu`. */
 import { DeviceError } from '../../errors.ts';
+import type { Autotune, ScheduleStore } from './autotune.ts';
 
 export interface WebGPUOptions {
   /** An adapter to use instead of asking for one. A device can be made of it only once. */
@@ -15,6 +16,10 @@ export interface WebGPUOptions {
    * is very small beside the largest element of its row is lost. Sums are in f32. Infinite factors give NaN.
    */
   readonly products?: 'split-half';
+  /** Whether schedules are measured, and kept for later; `cached` if absent. Never on an adapter that computes on the processor. */
+  readonly autotune?: Autotune;
+  /** Where measured schedules are kept; a file in the user's cache folder, or IndexedDB in browsers, if absent. */
+  readonly scheduleStore?: ScheduleStore;
   /** Switches of the implementation; in Node only, a browser has its own. */
   readonly dawn?: DawnSwitches;
 }
