@@ -15,8 +15,7 @@ import {
   type WebGPUOptions,
 } from './device.ts';
 import { WebGPUExecutable } from './executable.ts';
-import { candidates, type GemmSchedule, shapeClass } from './gemm/choose.ts';
-import { grid, type KernelShaders, shadersOf } from './kernels.ts';
+import { grid, type KernelShaders, type Schedule, scheduleClass, schedulesOf, shadersOf } from './kernels.ts';
 import { bufferOf, Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
 import { openStore } from './schedule-store.ts';
@@ -153,20 +152,20 @@ class DeviceBackend implements WebGPUBackend {
   }
 
   /** For each kernel the schedule to compute it by, where there is a choice. */
-  private async schedules(program: Program): Promise<readonly (GemmSchedule | undefined)[]> {
+  private async schedules(program: Program): Promise<readonly (Schedule | undefined)[]> {
     if (!this.tuner) return [];
     const { target } = this;
     return this.tuner.choose(
       program.kernels.map((kernel) => ({
-        key: `${shapeClass(kernel)}${target.products ? `, ${target.products}` : ''}`,
-        candidates: candidates(kernel, target),
+        key: scheduleClass(kernel, target),
+        candidates: schedulesOf(kernel, target),
         measure: (schedule) => this.measure(program, kernel, schedule),
       })),
     );
   }
 
   /** Microseconds of one kernel of `program`, on memory of its own. */
-  private async measure({ buffers, bindings }: Program, kernel: Kernel, schedule: GemmSchedule): Promise<number> {
+  private async measure({ buffers, bindings }: Program, kernel: Kernel, schedule: Schedule): Promise<number> {
     const touched = new Set([...kernel.inputs, ...kernel.outputs].map(({ buffer }) => buffer));
     const alone = buffers.map(({ bytes }, i) => ({ bytes: touched.has(i) ? bytes : 4 }));
     const executable = await this.build({ buffers: alone, bindings, kernels: [kernel] }, [schedule]);
@@ -181,7 +180,7 @@ class DeviceBackend implements WebGPUBackend {
     }
   }
 
-  private async build(program: Program, schedules: readonly (GemmSchedule | undefined)[]): Promise<WebGPUExecutable> {
+  private async build(program: Program, schedules: readonly (Schedule | undefined)[]): Promise<WebGPUExecutable> {
     const kernels = program.kernels.map((kernel, i) => shadersOf(kernel, this.target, schedules[i]));
     const shaders = kernels.flatMap((kernel) => kernel.shaders);
     for (const shader of shaders) this.checkBindings(shader);

@@ -1,8 +1,14 @@
 /** Which shaders a kernel becomes, and how many workgroups they start. */
 import type { Kernel } from '../../compile/kernel.ts';
 import { DeviceError } from '../../errors.ts';
-import { type AttentionSchedule, attentionCounts, attentionShaders } from './attention/choose.ts';
-import { candidates, type GemmSchedule, gemmShaders } from './gemm/choose.ts';
+import {
+  type AttentionSchedule,
+  attentionCandidates,
+  attentionClass,
+  attentionCounts,
+  attentionShaders,
+} from './attention/choose.ts';
+import { candidates, type GemmSchedule, gemmShaders, shapeClass } from './gemm/choose.ts';
 import { loopShader } from './loop.ts';
 import { scatterShaders } from './scatter.ts';
 import type { Target } from './target.ts';
@@ -45,6 +51,18 @@ export function shadersOf(kernel: Kernel, target: Target, forced?: Schedule): Ke
   const schedule = (forced as GemmSchedule | undefined) ?? candidates(kernel, target)[0];
   const asProduct = schedule && gemmShaders(kernel, target, schedule);
   return asProduct ?? { shaders: [loopShader(kernel, target)] };
+}
+
+/** The schedules that `kernel` can be computed by on `target`, the default first; none where there is but one way. */
+export function schedulesOf(kernel: Kernel, target: Target): readonly Schedule[] {
+  return kernel.kind === 'attention' ? attentionCandidates(kernel, target) : candidates(kernel, target);
+}
+
+/** Kernels of one class are best computed by the same schedule on one device. Empty where there is but one way. */
+export function scheduleClass(kernel: Kernel, { products }: Target): string {
+  if (kernel.kind === 'attention') return attentionClass(kernel);
+  const name = shapeClass(kernel);
+  return name === '' || products === undefined ? name : `${name}, ${products}`;
 }
 
 /** What the threads of a kernel count: elements of outputs and sources, steps of reductions. */

@@ -137,6 +137,16 @@ export function attentionShaders(kernel: AttentionKernel, target: Target, forced
   return { shaders: backwardShaders(kernel, target, schedule), scratch: [statisticsBytes(kernel)] };
 }
 
+/** Kernels of one class are best computed by the same schedule: their sizes have the same powers of two. */
+export function attentionClass(kernel: AttentionKernel): string {
+  const { batch, queries, keys, width, valueWidth, causal, mask, gradient, inputs, outputs } = kernel;
+  const rounded = (x: number): number => 2 ** Math.floor(Math.log2(x));
+  const sizes = [product(batch), queries, keys].map(rounded);
+  const types = [...inputs, ...outputs].map(({ dtype }) => dtype).join(' ');
+  const marks = [gradient ? 'gradient' : 'forward', ...(causal ? ['causal'] : []), ...(mask ? ['masked'] : [])];
+  return `attention ${marks.join(' ')}, ${sizes.join(' ')}, ${width} ${valueWidth}: ${types}`;
+}
+
 /** What the threads of `kernel` count in any case: elements of matrices. */
 export const attentionCounts = ({ batch, queries, keys, width, valueWidth }: AttentionKernel): number[] =>
   [queries * width, keys * width, keys * valueWidth, queries * valueWidth].map((each) => product(batch) * each);
