@@ -1,5 +1,5 @@
 /** ActionCLIP itself as work: a training step, and a video's features. No peer has the model. */
-import { compile, type Tensor, tensor } from '@actionclip/tensor';
+import { compile, defaultDevice, type Tensor, tensor } from '@actionclip/tensor';
 import {
   type ActionCLIP,
   actionLabels,
@@ -7,6 +7,7 @@ import {
   type ConfigOverrides,
   configFrom,
   describeModel,
+  layoutOn,
   type OpenedModel,
   openModel,
   optimizerOf,
@@ -69,7 +70,9 @@ export async function prepareStep({ model: name, frames, batch }: StepWork): Pro
   const { model, tokenizer, config } = await openNamed(name, frames, batch);
   model.train();
   const { maximumGradientNorm } = config.solver;
-  const step = trainingStep(model, optimizerOf(model, config.solver), {
+  const optimizer = optimizerOf(model, config.solver, { layout: layoutOn(await defaultDevice()) });
+  await model.initialize();
+  const step = trainingStep(model, optimizer, {
     freezeText: false,
     freezeImage: false,
     ...(maximumGradientNorm === undefined ? {} : { maximumGradientNorm }),

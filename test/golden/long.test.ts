@@ -13,6 +13,7 @@ afterAll(() => device.close());
 /** The losses of a fixture's long run and ours: nothing but the loss leaves the captured step. */
 async function run(
   name: 'mean' | 'transf',
+  layout: 'flat' | 'separate',
 ): Promise<{ losses: number[]; expected: readonly number[]; traces: number }> {
   const golden = await readCase(name);
   const long = await readLongRun(golden);
@@ -24,7 +25,8 @@ async function run(
     { parameters: visual, learningRate: long.learningRate },
     { parameters: fusion, learningRate: long.learningRate * long.fusionFactor },
   ];
-  const optimizer = new AdamW(groups, { betas, epsilon, weightDecay });
+  const optimizer = new AdamW(groups, { betas, epsilon, weightDecay, layout });
+  await model.initialize();
   const schedule = cosineSchedule({ epochs: long.epochs, warmupEpochs: long.warmupEpochs });
   const step = compile((frames, tokens, labels) => {
     const { total } = contrastiveLoss(model.forward(frames, tokens), labels);
@@ -45,9 +47,13 @@ async function run(
   return { losses, expected: long.losses, traces: step.stats().traces };
 }
 
-describe.each(['mean', 'transf'] as const)('fifty steps of the case %s on wasm', (name) => {
+describe.each([
+  ['mean', 'separate'],
+  ['transf', 'separate'],
+  ['transf', 'flat'],
+] as const)('fifty steps of the case %s on wasm, parameters %s', (name, layout) => {
   test('follow the losses of PyTorch from one trace', { timeout: 120_000 }, async () => {
-    const { losses, expected, traces } = await run(name);
+    const { losses, expected, traces } = await run(name, layout);
     expect(losses).toHaveLength(50);
     const far = expected.map((loss, i) => Math.abs((losses[i] as number) / loss - 1));
     expect(Math.max(...far)).toBeLessThan(1e-3);

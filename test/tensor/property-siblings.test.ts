@@ -148,8 +148,8 @@ describe('an AdamW update', () => {
     const { dispatches, peakBytes } = step.stats();
     // One for each parameter, one for the rates with bias correction, and one that counts the steps.
     expect(dispatches).toBe(2 + 2);
-    // The parameters, their gradients, the two averages, and for each: its step, rate, step size and correction.
-    expect(peakBytes).toBe(4 * (4 * 1200 + 2 * 4));
+    // The parameters, their gradients, the two averages, and for each: its step, rate and decay, and three numbers.
+    expect(peakBytes).toBe(4 * (4 * 1200 + 2 * 6));
     await device.close();
   });
 });

@@ -186,7 +186,7 @@ export {
   type OpenedModel,
   openModel,
 } from './train/model-description.ts';
-export { optimizerOf, scheduleOf } from './train/optimization.ts';
+export { layoutOn, optimizerOf, scheduleOf } from './train/optimization.ts';
 export { Progress, type ProgressOptions, type ProgressState, type ProgressStream } from './train/progress.ts';
 export { type StepMeasures, type StepOptions, type TrainingStep, trainingStep } from './train/step.ts';
 export type { Activity, TimeSplit } from './train/timing.ts';

@@ -3,8 +3,10 @@ import {
   Adam,
   AdamW,
   cosineSchedule,
+  type Device,
   multistepSchedule,
   type Optimizer,
+  type OptimizerOptions,
   type Schedule,
   SGD,
   type Tensor,
@@ -35,40 +37,44 @@ function towersOf(model: ActionCLIP): TowerParameters {
   return { text: all.filter((entry) => !visual.includes(entry) && !temporal.includes(entry)), visual, temporal };
 }
 
-type OptimizerFactory = (towers: TowerParameters, solver: SolverConfig) => Optimizer;
+type OptimizerFactory = (towers: TowerParameters, solver: SolverConfig, options: OptimizerOptions) => Optimizer;
 
 const optimizers: Readonly<Record<SolverConfig['optimizer'], OptimizerFactory>> = {
-  adamw: ({ text, visual, temporal }, { learningRate, visualRatio, temporalRatio, weightDecay }) =>
+  adamw: ({ text, visual, temporal }, { learningRate, visualRatio, temporalRatio, weightDecay }, options) =>
     new AdamW(
       [
         { parameters: text, learningRate },
         { parameters: visual, learningRate: learningRate * visualRatio },
         { parameters: temporal, learningRate: learningRate * temporalRatio },
       ],
-      { betas, epsilon, weightDecay },
+      { ...options, betas, epsilon, weightDecay },
     ),
-  adam: ({ text, visual, temporal }, { learningRate, temporalRatio }) =>
+  adam: ({ text, visual, temporal }, { learningRate, temporalRatio }, options) =>
     new Adam(
       [
         { parameters: [...text, ...visual], learningRate },
         { parameters: temporal, learningRate: learningRate * temporalRatio },
       ],
-      { betas, epsilon, weightDecay: adamWeightDecay },
+      { ...options, betas, epsilon, weightDecay: adamWeightDecay },
     ),
-  sgd: ({ text, visual, temporal }, { learningRate, temporalRatio, momentum, weightDecay }) =>
+  sgd: ({ text, visual, temporal }, { learningRate, temporalRatio, momentum, weightDecay }, options) =>
     new SGD(
       [
         { parameters: [...text, ...visual], learningRate },
         { parameters: temporal, learningRate: learningRate * temporalRatio },
       ],
-      { learningRate, momentum, weightDecay },
+      { ...options, learningRate, momentum, weightDecay },
     ),
 };
 
 /** The optimizer of a configuration over all parameters; those that get no gradient stay as they are. */
-export function optimizerOf(model: ActionCLIP, solver: SolverConfig): Optimizer {
-  return optimizers[solver.optimizer](towersOf(model), solver);
+export function optimizerOf(model: ActionCLIP, solver: SolverConfig, options: OptimizerOptions = {}): Optimizer {
+  return optimizers[solver.optimizer](towersOf(model), solver, options);
 }
+
+/** The layout of the parameters of a training on `device`: on the GPU every update by itself costs a dispatch. */
+export const layoutOn = ({ name }: Device): NonNullable<OptimizerOptions['layout']> =>
+  name === 'webgpu' ? 'flat' : 'separate';
 
 /** The factor of all groups' rates at a fractional epoch. */
 export function scheduleOf({ schedule, epochs, warmupEpochs, milestones, decayFactor }: SolverConfig): Schedule {

@@ -1,5 +1,5 @@
 /** One optimizer step as a captured program: forward, loss, backward, clipping and update. */
-import { type Captured, clipGradNorm, compile, type Optimizer, stack, type Tensor } from '@actionclip/tensor';
+import { type Captured, compile, type Optimizer, stack, type Tensor } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import { contrastiveLoss } from '../model/loss.ts';
 
@@ -17,7 +17,7 @@ export interface StepMeasures {
   readonly loss: number;
   readonly videoToText: number;
   readonly textToVideo: number;
-  /** Before clipping; absent where gradients are not clipped. */
+  /** Before clipping; absent where gradients are neither clipped nor scaled. */
   readonly gradientNorm?: number;
 }
 
@@ -32,10 +32,10 @@ export function trainingStep(model: ActionCLIP, optimizer: Optimizer, options: S
     const video = model.fusion.forward(freezeImage ? frameFeatures.detach() : frameFeatures); // [B, D]
     const text = model.encodeText(tokens); // [B, D]
     const loss = contrastiveLoss(model.logits(video, freezeText ? text.detach() : text), labels);
-    loss.total.backward();
+    optimizer.scaleLoss(loss.total).backward();
     const measures: Tensor[] = [loss.total, loss.videoToText, loss.textToVideo];
-    if (maximumGradientNorm !== undefined) measures.push(clipGradNorm(model.parameters(), maximumGradientNorm));
-    optimizer.update();
+    const norm = optimizer.update(maximumGradientNorm === undefined ? {} : { maxNorm: maximumGradientNorm });
+    if (norm) measures.push(norm);
     return stack(measures);
   });
 }

@@ -4,7 +4,15 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DeviceError, type Optimizer, printPlan, type Schedule, type Tensor, tensor } from '@actionclip/tensor';
+import {
+  DeviceError,
+  defaultDevice,
+  type Optimizer,
+  printPlan,
+  type Schedule,
+  type Tensor,
+  tensor,
+} from '@actionclip/tensor';
 import { CheckpointError } from '../checkpoints/errors.ts';
 import { matchStateDict } from '../checkpoints/load.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
@@ -18,7 +26,7 @@ import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset }
 import { TrainingError } from './errors.ts';
 import { openRunLog, type RunLog } from './log.ts';
 import type { OpenedModel } from './model-description.ts';
-import { applySchedule, isRefreshed, optimizerOf, scheduleOf } from './optimization.ts';
+import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from './optimization.ts';
 import type { Progress } from './progress.ts';
 import { readMeasures, type StepMeasures, type TrainingStep, trainingStep } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
@@ -62,7 +70,8 @@ export const LOG_FILE = 'log.jsonl';
  *   checkpoint that does not fit. The checkpoints on disk stay whole.
  */
 export async function train(run: TrainingRun): Promise<TrainingOutcome> {
-  const trainer = new Trainer(run);
+  const device = run.opened.model.parameters()[0]?.device ?? (await defaultDevice());
+  const trainer = new Trainer(run, run.config.evaluateOnly ? 'separate' : layoutOn(device));
   try {
     return await trainer.run();
   } catch (error) {
@@ -111,14 +120,14 @@ class Trainer {
   #pending: PendingStep | undefined;
   #planned = false;
 
-  constructor(run: TrainingRun) {
+  constructor(run: TrainingRun, layout: ReturnType<typeof layoutOn>) {
     const { config, data, opened, datasets, clips } = run;
     const { model, tokenizer } = opened;
     this.#given = run;
     this.#config = config;
     this.#prompts = promptTokens(data.labels, tokenizer, model.clip.sizes.text.context);
     this.#templateDraws = new Random(config.seed).fork('templates');
-    this.#optimizer = optimizerOf(model, config.solver);
+    this.#optimizer = optimizerOf(model, config.solver, { layout });
     this.#schedule = scheduleOf(config.solver);
     const { freezeText, freezeImage } = config.network;
     const norm = config.solver.maximumGradientNorm;
@@ -158,6 +167,8 @@ class Trainer {
     const loader = this.#trainLoader as ClipLoader;
     const { solver, output, resume } = this.#config;
     let position = { epoch: solver.startEpoch, batchIndex: 0 };
+    // What the optimizer has laid out anew is computed before weights are loaded and the step is captured.
+    await this.#given.opened.model.initialize();
     if (resume !== undefined) position = { ...(await this.#resume(resume)) };
     this.#log = await openRunLog(join(output.folder, LOG_FILE), resume === undefined ? undefined : this.#steps);
     this.#given.opened.model.train();

@@ -52,8 +52,8 @@ function adamRule(options: AdamOptions, decoupled: boolean): UpdateRule {
   const epsilon = nonNegative('epsilon', options.epsilon ?? 1e-8);
   return {
     moments: ['exp_avg', 'exp_avg_sq'],
-    scalars: ({ weightDecay }, rate, step) => [
-      rate.mul(-weightDecay).add(1),
+    scalars: (rate, decay, step) => [
+      rate.mul(decay).neg().add(1),
       rate.div(biasCorrection(beta1, step)),
       biasCorrection(beta2, step).sqrt(),
     ],

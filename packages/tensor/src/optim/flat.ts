@@ -14,8 +14,8 @@ import { type Member, separateUnit, type Unit } from './unit.ts';
 const mostElements = 2 ** 25;
 /** Every parameter begins where a kernel can bind it. */
 const alignment = partBytes / Float32Array.BYTES_PER_ELEMENT;
-/** Elements that are summed by themselves, so that a norm is many short sums and a sum of these. */
-const rowLength = 4096;
+/** A norm is so many sums by themselves, and a sum of these: few of a small tensor, enough to fill a device of a large one. */
+const rowsOf = (size: number): number => (size > 2 ** 16 ? 1024 : alignment);
 
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
@@ -59,7 +59,7 @@ class FlatUnit implements Unit {
       offset += roundUp(parameter.size, alignment);
       return member;
     });
-    const size = offset > rowLength ? roundUp(offset, rowLength) : offset;
+    const size = roundUp(offset, rowsOf(offset));
     this.values = new Tensor(stopGradient(this.joined(({ parameter }) => parameter, size).node));
     for (const { parameter, offset: start } of this.members) parameter.moveInto(this.values, start);
   }
@@ -71,14 +71,11 @@ class FlatUnit implements Unit {
     return this.joined(({ parameter }) => parameter.grad, this.values.size);
   }
 
-  square(gradient: Tensor): Tensor {
-    const { size } = this.values;
-    if (size <= rowLength) return gradient.square().sum();
+  squares(gradient: Tensor): Tensor {
     return gradient
       .square()
-      .reshape([size / rowLength, rowLength])
-      .sum(1)
-      .sum();
+      .reshape([rowsOf(this.values.size), -1])
+      .sum(1);
   }
 
   /** Where the values move: undefined where all of them do. */

@@ -2,7 +2,7 @@
  * The optimizer: its update is nodes of the graph, like the loss and the gradients, so all of them make one program.
  * Rates are live values, and step counts are data: a captured step sees each new one.
  */
-import { full, leaf, where, zeros } from '../creation.ts';
+import { concat, full, leaf, stack, where, zeros } from '../creation.ts';
 import type { TypedArray } from '../dtype.ts';
 import type { HostTensor, StateDict } from '../io/host-tensor.ts';
 import { live } from '../runtime/live.ts';
@@ -19,8 +19,8 @@ import { laidOut, type Member, separateUnit, type Unit } from './unit.ts';
 export interface UpdateRule {
   /** Names of the running averages kept for each parameter, as PyTorch calls them. */
   readonly moments: readonly string[];
-  /** What `average` and `move` need of the rates and of the steps with this one (the first is 1), shape by shape. */
-  scalars(group: ParameterGroup, rate: Tensor, step: Tensor): readonly Tensor[];
+  /** What `average` and `move` need of the rates, the decays and the steps with this one (the first is 1): all [n]. */
+  scalars(rate: Tensor, decay: Tensor, step: Tensor): readonly Tensor[];
   /** The next running averages. */
   average(
     parameter: Tensor,
@@ -60,10 +60,11 @@ export interface UpdateOptions {
   readonly maxNorm?: number;
 }
 
-/** A group with what it moves, and the steps that each unit has taken. */
+/** What is moved on one device, and the steps that each unit has taken. */
 interface Track {
-  readonly group: ParameterGroup;
   readonly units: readonly Unit[];
+  /** The group of each unit. */
+  readonly groups: readonly ParameterGroup[];
   steps: Tensor | undefined;
 }
 
@@ -75,6 +76,14 @@ interface Move {
   readonly gradient: Tensor;
   readonly moments: readonly Tensor[];
   readonly scalars: readonly Tensor[];
+  /** Whether the step counts (bool), where that is not certain. */
+  readonly finite: Tensor | undefined;
+}
+
+/** What the gradients of a step have in common: a factor, and whether all of them are numbers. */
+interface Common {
+  readonly factor: Tensor | undefined;
+  readonly finite: Tensor | undefined;
 }
 
 export abstract class Optimizer {
@@ -96,14 +105,17 @@ export abstract class Optimizer {
     this.rule = rule;
     this.groups = groups;
     this.lossScale = lossScale;
-    this.tracks = groups.map((group) => ({
-      group,
-      units:
+    const placed = groups.flatMap((group) => {
+      const units =
         layout === 'flat'
           ? flatUnits(group.parameters)
-          : [...group.parameters].map(([name, parameter]) => separateUnit(name, parameter)),
-      steps: undefined,
-    }));
+          : [...group.parameters].map(([name, parameter]) => separateUnit(name, parameter));
+      return units.map((unit) => ({ unit, group, device: unit.values.device }));
+    });
+    this.tracks = [...new Set(placed.map(({ device }) => device))].map((device) => {
+      const own = placed.filter((entry) => entry.device === device);
+      return { units: own.map(({ unit }) => unit), groups: own.map(({ group }) => group), steps: undefined };
+    });
   }
 
   /** The loss to differentiate: `loss` times the scale where losses are scaled, otherwise `loss` itself. */
@@ -128,18 +140,16 @@ export abstract class Optimizer {
         return gradient ? [[unit, gradient] as const] : [];
       }),
     );
-    const squares =
-      maxNorm === undefined && !lossScale ? undefined : [...gradients].map(([unit, gradient]) => unit.square(gradient));
-    const square = squares && (squares.length > 0 ? squares.reduce((sum, part) => sum.add(part)) : zeros([]));
+    const square =
+      maxNorm === undefined && !lossScale
+        ? undefined
+        : total([...gradients].map(([unit, gradient]) => unit.squares(gradient)));
     const inverse = lossScale?.scale.reciprocal();
     const norm = square && (inverse ? square.sqrt().mul(inverse) : square.sqrt());
     const finite = lossScale && square?.isfinite();
     const clip = norm && maxNorm !== undefined ? clipFactor(norm, maxNorm) : undefined;
     const factor = clip && inverse ? clip.mul(inverse) : (clip ?? inverse);
-    this.apply(
-      this.tracks.flatMap((track) => this.moves(track, gradients, factor, finite)),
-      finite,
-    );
+    this.apply(this.tracks.flatMap((track) => this.moves(track, gradients, { factor, finite })));
     if (finite) lossScale.advance(finite);
     if (norm && !activeTrace()) this.sources.push(norm);
     return norm;
@@ -245,53 +255,59 @@ export abstract class Optimizer {
     this.sources = [];
   }
 
-  /** The moves of one group's units that have gradients; their steps are counted where the step is `finite`. */
-  private moves(
-    track: Track,
-    gradients: ReadonlyMap<Unit, Tensor>,
-    factor: Tensor | undefined,
-    finite: Tensor | undefined,
-  ): Move[] {
-    const { group, units } = track;
+  /** The moves of the units that have gradients; their steps are counted where the step is finite. */
+  private moves(track: Track, gradients: ReadonlyMap<Unit, Tensor>, { factor, finite }: Common): Move[] {
+    const { units, groups } = track;
     const moving = units.map((unit) => gradients.has(unit));
     if (!moving.includes(true)) return [];
     const taken = this.stepsOf(track);
-    const device = deviceOf(track);
-    const rate = live(() => units.map(() => group.learningRate), [units.length], 'f32', device);
-    if (!activeTrace()) this.pending.push(rate);
-    const scalars = this.rule.scalars(group, rate, taken.add(1));
+    const settings = live(
+      () => [...groups.map(({ learningRate }) => learningRate), ...groups.map(({ weightDecay }) => weightDecay)],
+      [2, units.length],
+      'f32',
+      deviceOf(track),
+    );
+    if (!activeTrace()) this.pending.push(settings);
+    const scalars = this.rule.scalars(settings.select(0, 0), settings.select(0, 1), taken.add(1));
     const one = full([units.length], 1);
     const counted = finite ? where(finite, one, 0) : one;
     const next = moving.includes(false) ? counted.mul(this.constant(moving.map(Number), track)) : counted;
     taken.assign(taken.add(next));
+    // All numbers of an update lie in one tensor: kernels can read few buffers.
+    const common = [...(factor ? [factor.mul(one)] : []), ...(finite ? [where(finite, one, 0)] : [])];
+    const numbers = stack([...common, ...scalars]);
     return units.flatMap((unit, i) => {
       const gradient = gradients.get(unit);
       if (!gradient) return [];
+      const row = (k: number): Tensor => numbers.select(0, k).select(0, i);
       return {
-        group,
+        group: groups[i] as ParameterGroup,
         values: unit.values,
         mask: unit.mask(),
-        gradient: factor ? gradient.mul(factor) : gradient,
+        gradient: factor ? gradient.mul(row(0)) : gradient,
         moments: this.momentsOf(unit),
-        scalars: scalars.map((values) => values.select(0, i)),
+        scalars: scalars.map((_, k) => row(common.length + k)),
+        finite: finite && row(common.length - 1).gt(0),
       };
     });
   }
 
-  private apply(moves: readonly Move[], finite: Tensor | undefined): void {
-    const guarded = (next: Tensor, old: Tensor, mask: Tensor | undefined): Tensor => {
+  private apply(moves: readonly Move[]): void {
+    const guarded = (next: Tensor, old: Tensor, { mask, finite }: Move): Tensor => {
       const moved = mask ? where(mask, next, old) : next;
       return finite ? where(finite, moved, old) : moved;
     };
     // All averages before all parameters: gradients are then read before the first parameter is overwritten.
-    for (const { group, values, mask, gradient, moments, scalars } of moves) {
+    for (const move of moves) {
+      const { group, values, gradient, moments, scalars } = move;
       const averages = this.rule.average(values, gradient, moments, scalars, group);
       moments.forEach((moment, i) => {
-        moment.assign(guarded(averages[i] as Tensor, moment, mask));
+        moment.assign(guarded(averages[i] as Tensor, moment, move));
       });
     }
-    for (const { group, values, mask, gradient, moments, scalars } of moves) {
-      values.assign(guarded(this.rule.move(values, gradient, moments, scalars, group), values, mask));
+    for (const move of moves) {
+      const { group, values, gradient, moments, scalars } = move;
+      values.assign(guarded(this.rule.move(values, gradient, moments, scalars, group), values, move));
     }
   }
 
@@ -323,6 +339,14 @@ export abstract class Optimizer {
   private momentLeaf({ values }: Unit, i: number, elements: TypedArray): Tensor {
     return new Tensor(leaf(elements, values.shape, 'f32', values.device, this.rule.moments[i]));
   }
+}
+
+/** The sum of everything in `parts`: those with an axis are joined first. */
+function total(parts: readonly Tensor[]): Tensor {
+  const rows = parts.filter(({ rank }) => rank > 0);
+  const sums = [...(rows.length > 0 ? [concat(rows).sum()] : []), ...parts.filter(({ rank }) => rank === 0)];
+  const [first, ...others] = sums;
+  return first ? others.reduce((sum, part) => sum.add(part), first) : zeros([]);
 }
 
 const stepsIn = ({ parameters }: PlannedLoad, unit: Unit): number =>

@@ -19,7 +19,7 @@ function sgdRule(momentum: number, nesterov: boolean): UpdateRule {
     weightDecay === 0 ? gradient : gradient.add(parameter.mul(weightDecay));
   return {
     moments: momentum === 0 ? [] : ['momentum_buffer'],
-    scalars: (_, rate) => [rate],
+    scalars: (rate) => [rate],
     average(parameter, gradient, [buffer], _, { weightDecay }) {
       return buffer ? [buffer.mul(momentum).add(decayed(parameter, gradient, weightDecay))] : [];
     },

@@ -15,8 +15,8 @@ export interface Unit {
   readonly members: readonly Member[];
   /** The gradient of the values; undefined where no member has one. Throws OptimizerError where the layout forbids it. */
   gradient(): Tensor | undefined;
-  /** Σ gradient². */
-  square(gradient: Tensor): Tensor;
+  /** Sums of gradient² that together are the sum of all: a scalar, or many [n]. */
+  squares(gradient: Tensor): Tensor;
   /** True at the values that the last gradient moves (bool); undefined where it moves all of them. */
   mask(): Tensor | undefined;
   /** Whether the steps of the unit are steps of `parameter`. */
@@ -32,7 +32,7 @@ export const separateUnit = (name: string, parameter: Tensor): Unit => ({
   values: parameter,
   members: [{ name, parameter, offset: 0 }],
   gradient: () => parameter.grad,
-  square: (gradient) => gradient.square().sum(),
+  squares: (gradient) => gradient.square().sum(),
   mask: () => undefined,
   moves: () => true,
   commonSteps: (stepsOf) => stepsOf(parameter),

@@ -78,15 +78,15 @@ class GpuJsBackend implements Backend {
     this.enqueue(async () => (slot as HostSlot).release());
   }
 
-  write(slot: Slot, data: TypedArray, dtype: DType): void {
+  write(slot: Slot, data: TypedArray, dtype: DType, offset = 0): void {
     this.check();
     const copy = data.slice();
-    this.enqueue(async () => (slot as HostSlot).view(dtype, copy.length).set(copy));
+    this.enqueue(async () => (slot as HostSlot).view(dtype, offset + copy.length).set(copy, offset));
   }
 
-  read(slot: Slot, length: number, dtype: DType): Promise<TypedArray> {
+  read(slot: Slot, length: number, dtype: DType, offset = 0): Promise<TypedArray> {
     this.check();
-    return this.enqueue(async () => (slot as HostSlot).view(dtype, length).slice());
+    return this.enqueue(async () => (slot as HostSlot).view(dtype, offset + length).slice(offset));
   }
 
   async compile(program: Program): Promise<Executable> {
