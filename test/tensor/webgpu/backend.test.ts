@@ -107,7 +107,7 @@ describe('shaders serve all shapes of one structure', () => {
     const pairs = [
       [twoSteps(1000), twoSteps(123)],
       [permuted(3, 5, 7), permuted(11, 4, 9)],
-      [programOf(contraction({ m: 20, n: 24, k: 30 })), programOf(contraction({ m: 31, n: 17, k: 5 }))],
+      [programOf(contraction({ m: 20, n: 24, k: 30 })), programOf(contraction({ m: 31, n: 16, k: 6 }))],
       [programOf(reductionCase('sum', 'f32', [6], [9])), programOf(reductionCase('sum', 'f32', [17], [5]))],
       [programOf(reductionCase('sum', 'f32', [6], [2000])), programOf(reductionCase('sum', 'f32', [17], [1500]))],
     ] as const;

@@ -27,6 +27,8 @@ import type { Shader } from './wgsl.ts';
 
 export interface WebGPUBackend extends Backend {
   readonly device: GPUDevice;
+  /** Compiles a program; with `forced`, by the schedules in it, and by the tables' for the kernels that it does not name. */
+  compile(program: Program, forced?: ReadonlyMap<Kernel, Schedule>): Promise<Executable>;
 }
 
 /**
@@ -145,10 +147,11 @@ class DeviceBackend implements WebGPUBackend {
     return result;
   }
 
-  async compile(program: Program): Promise<Executable> {
+  async compile(program: Program, forced?: ReadonlyMap<Kernel, Schedule>): Promise<Executable> {
     this.reports.check();
     this.checkSizes(program);
-    return this.build(program, await this.schedules(program));
+    const chosen = forced ? program.kernels.map((kernel) => forced.get(kernel)) : await this.schedules(program);
+    return this.build(program, chosen);
   }
 
   /** For each kernel the schedule to compute it by, where there is a choice. */

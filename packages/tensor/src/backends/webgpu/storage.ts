@@ -6,8 +6,17 @@ import type { BufferUse, Output } from '../../compile/kernel.ts';
 import { type DType, dtypes } from '../../dtype.ts';
 import type { Target } from './target.ts';
 
-/** The vectors hold neighbouring elements: four of f32, or eight of f16 two to a word. Only loaded buffers are bound so. */
-export type StoredType = 'f32' | 'i32' | 'u32' | 'f16' | 'vec4<f32>' | 'vec4<u32>';
+/** The vectors hold neighbouring elements: as a vector form says, or eight of f16 two to a word. */
+export type StoredType =
+  | 'f32'
+  | 'i32'
+  | 'u32'
+  | 'f16'
+  | 'vec4<f32>'
+  | 'vec4<i32>'
+  | 'vec4<u32>'
+  | 'vec4<f16>'
+  | 'vec2<u32>';
 
 /** One storage binding of a shader. */
 export interface Binding {
@@ -22,6 +31,8 @@ export interface Binding {
   readonly name: string;
   /** The type of an array element that holds four neighbouring elements, where the kernel touches no single ones. */
   readonly strip?: string;
+  /** Elements are bound four at a time, as a vector form says. */
+  readonly vector?: true;
 }
 
 const storedTypes: Readonly<Record<DType, StoredType>> = {
@@ -34,7 +45,7 @@ const storedTypes: Readonly<Record<DType, StoredType>> = {
 };
 
 /** Where in its buffer a use begins, in bytes. */
-const startOf = ({ dtype, part }: BufferUse): number => (part?.offset ?? 0) * dtypes[dtype].bytes;
+export const startOf = ({ dtype, part }: BufferUse): number => (part?.offset ?? 0) * dtypes[dtype].bytes;
 
 /**
  * The bindings of a kernel: every buffer once, in the order of first use, writable when it is an output. Parts of a
@@ -71,7 +82,8 @@ export function elementsPerThread(outputs: readonly BufferUse[], bindings: reado
 export function bindingOf(use: BufferUse, bindings: readonly Binding[]): Binding {
   const start = startOf(use);
   return bindings.find(
-    ({ buffer, scratch, range }) => !scratch && buffer === use.buffer && (range?.offset ?? 0) === start,
+    ({ buffer, scratch, vector, range }) =>
+      !scratch && !vector && buffer === use.buffer && (range?.offset ?? 0) === start,
   ) as Binding;
 }
 

@@ -37,7 +37,7 @@ export class ShaderText {
   constructor(inputs: readonly BufferUse[], bindings: readonly Binding[]) {
     this.inputs = inputs;
     this.bindings = bindings;
-    if (bindings.some(({ stored }) => stored === 'f16')) this.enable('f16');
+    if (bindings.some(({ stored }) => stored.includes('f16'))) this.enable('f16');
   }
 
   /** The text that reads `value` from the parameter block. */

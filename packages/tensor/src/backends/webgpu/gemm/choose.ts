@@ -8,7 +8,8 @@ import type { Target } from '../target.ts';
 import { asContraction, sizesOf } from './contraction.ts';
 import { matrix } from './matrix.ts';
 import type { MatrixSchedule } from './matrix-schedule.ts';
-import { type TileSchedule, tiles } from './tiles.ts';
+import type { TileSchedule } from './schedules.ts';
+import { tiles } from './tiles.ts';
 import type { GemmVariant } from './variant.ts';
 
 /** The schedules of every variant by their kind. */

@@ -1,163 +1,236 @@
 /**
- * Contractions as a tiled matrix product: a workgroup computes one tile of the output, for which it stages strips of
- * both factors in workgroup memory. The factors are terms, evaluated while staging, and the outputs' values are terms
- * over the finished sums, so views, elementwise producers and epilogues need no kernels of their own.
+ * Matrix products by tiles: a workgroup computes one tile of the output, for which it stages strips of both factors in
+ * workgroup memory; a thread keeps its part of the tile in named registers. The text is straight: nothing in the loop
+ * over the strips is indexed by a variable but memory.
  */
-import { type Expr, walk } from '../../../expr/expr.ts';
-import { affine } from '../../../expr/simplify.ts';
-import { bindingsOf, elementsPerThread, storeAll, wordDeclarations } from '../storage.ts';
+import type { KernelShaders } from '../kernels.ts';
+import type { Binding } from '../storage.ts';
 import type { Target } from '../target.ts';
-import { axesOf, bindCoordinates, product, rowMajor, Scope, type Shader, ShaderText } from '../wgsl.ts';
+import { components, lanes } from '../vectors.ts';
+import { axesOf, bindCoordinates, indented, product, Scope, type Shader, ShaderText } from '../wgsl.ts';
+import { type Access, accessOf } from './access.ts';
 import { type Contraction, sizesOf } from './contraction.ts';
+import { declareFinish, declarePartial } from './epilogue.ts';
+import { type TileSchedule, threadsOf, tileSchedules } from './schedules.ts';
+import { sumOfParts } from './split.ts';
+import { Loader, type Registers, type Side, unitsOf } from './staging.ts';
 import type { GemmVariant } from './variant.ts';
 
-/** Sizes of the tiles. A thread computes `rows` x 4 neighbouring outputs, so a row of threads covers tileN / 4 columns. */
-export interface TileSchedule {
-  readonly kind: 'tiles';
-  readonly tileM: number;
-  readonly tileN: number;
-  readonly tileK: number;
-  readonly rows: number;
-}
+/** Tiles along M that follow each other before the next ones along N: they share what they read of the second factor. */
+const tilesInTurn = 8;
+/** First of the loop variables that loaders number; those of kernels and of vectors stay below. */
+const ownPositions = 256;
 
-/** Columns of a thread: they are neighbours, so that elements that share a word have one owner. */
-const columns = 4;
-
-const large: TileSchedule = { kind: 'tiles', tileM: 64, tileN: 64, tileK: 16, rows: 4 };
-const small: TileSchedule = { kind: 'tiles', tileM: 16, tileN: 16, tileK: 16, rows: 1 };
-
-/**
- * Both schedules, the better one by the shape first. None where the plain loop is as good (a dimension below 4) or
- * where rows of words-sharing outputs would not start at a word.
- */
-function candidates(kernel: Contraction, target: Target): readonly TileSchedule[] {
-  const { m, n, k } = sizesOf(kernel);
-  if (Math.min(m, n, k) < 4) return [];
-  const bindings = bindingsOf(kernel.inputs, kernel.outputs, target);
-  if (n % elementsPerThread(kernel.outputs, bindings) !== 0) return [];
-  return m >= 48 && n >= 48 ? [large, small] : [small, large];
-}
-
-/** Whether most loads of `factor` have neighbouring elements along `axis`: the axis that neighbouring threads then take. */
-function contiguousAlong(factor: Expr, axis: number, axes: number): boolean {
-  let votes = 0;
-  walk(factor, (e) => {
-    if (e.op !== 'load') return;
-    const strides = affine(e.args[0] as Expr, axes)?.strides;
-    if (strides) votes += strides[axis] === 1 ? 1 : strides.includes(1) ? -1 : 0;
-  });
-  return votes > 0;
-}
-
-/** The shader of a contraction. */
-function tileShader(kernel: Contraction, target: Target, schedule: TileSchedule): Shader {
-  const { reduce } = kernel;
+/** The shader that computes the tiles; with `scratch`, it stores their partial sums there. */
+function tileShader(kernel: Contraction, target: Target, schedule: TileSchedule, scratch?: Binding): Shader {
   const { batch, m, n, k } = sizesOf(kernel);
-  const { tileM, tileN, tileK, rows } = schedule;
-  const rank = kernel.shape.length;
-  const bindings = bindingsOf(kernel.inputs, kernel.outputs, target);
-  const shader = new ShaderText(kernel.inputs, bindings);
-  const threadsX = tileN / columns;
-  const threads = threadsX * (tileM / rows);
+  const { tileM, tileN, tileK, split } = schedule;
+  const access = accessOf(kernel, target, scratch ? [] : kernel.outputs, scratch);
+  const shader = new ShaderText(kernel.inputs, access.bindings);
+  const threads = threadsOf(schedule);
   const tilesM = Math.ceil(m / tileM);
   const tilesN = Math.ceil(n / tileN);
-  const workgroups = product(batch) * tilesM * tilesN;
+  const workgroups = product(batch) * tilesM * tilesN * split;
   const size = { m: shader.parameter(m), n: shader.parameter(n), k: shader.parameter(k) };
-  const tiles = { m: shader.parameter(tilesM), n: shader.parameter(tilesN) };
-
-  shader.declare(`var<workgroup> staged_a: array<f32, ${tileK * tileM}>;`);
-  shader.declare(`var<workgroup> staged_b: array<f32, ${tileK * tileN}>;`);
   const root = new Scope(shader);
-  root.lines.push(
-    `if (group >= ${shader.parameter(workgroups)}) { return; }`,
-    `let tile_n = (group % ${tiles.n}) * ${tileN};`,
-    `let tile_m = ((group / ${tiles.n}) % ${tiles.m}) * ${tileM};`,
-    `let batch = group / (${tiles.n} * ${tiles.m});`,
-    `let row = (lane / ${threadsX}) * ${rows};`,
-    `let column = (lane % ${threadsX}) * ${columns};`,
-  );
-  const terms = [...reduce.factors, ...kernel.outputs.map((output) => output.value)];
-  const whole = rowMajor(kernel.shape);
-  bindCoordinates(shader, root, 'batch', batch, axesOf(terms, whole));
-  for (let i = 0; i < rows; i++) root.lines.push(`var sum${i} = vec4f();`);
-
-  const strip = new Scope(shader, root);
-  const stage = (factor: Expr, matrix: 'a' | 'b', free: 'm' | 'n', freeAxis: number, tile: number): void => {
-    const alongK = contiguousAlong(factor, rank, rank + 1);
-    const scope = new Scope(shader, strip);
-    scope.lines.push(
-      alongK ? `let local_k = e % ${tileK};` : `let local_k = e / ${tile};`,
-      alongK ? `let local = e / ${tileK};` : `let local = e % ${tile};`,
-      `let ${free} = min(tile_${free} + local, ${size[free]} - 1);`,
-      `let k = min(strip + local_k, ${size.k} - 1);`,
+  root.lines.push(`if (group >= ${shader.parameter(workgroups)}) { return; }`);
+  root.lines.push(...tileLines(shader, schedule, tilesM, tilesN));
+  const steps = Math.ceil(Math.ceil(k / tileK) / split) * tileK;
+  if (split === 1) root.lines.push(`let first = 0;`, `let last = ${size.k};`);
+  else {
+    const [length, batches] = [shader.parameter(steps), shader.parameter(product(batch))];
+    root.lines.push(
+      `let part = tile / ${batches};`,
+      `let batch = tile % ${batches};`,
+      `let first = part * ${length};`,
+      `let last = min(first + ${length}, ${size.k});`,
     );
-    scope.bindAxis(freeAxis, free);
-    scope.bindAxis(rank, 'k');
-    const value = scope.emit(factor);
-    scope.lines.push(
-      `staged_${matrix}[local_k * ${tile} + local] = select(0f, ${value}, strip + local_k < ${size.k});`,
-    );
-    strip.nest(`for (var e = lane; e < ${tile * tileK}; e += ${threads})`, scope);
-  };
-  stage(reduce.factors[0], 'a', 'm', rank - 2, tileM);
-  stage(reduce.factors[1], 'b', 'n', rank - 1, tileN);
-  const b = [0, 1, 2, 3].map((j) => `staged_b[kk * ${tileN} + column + ${j}]`).join(', ');
-  strip.lines.push('workgroupBarrier();', `for (var kk = 0; kk < ${tileK}; kk++) {`, `  let b = vec4f(${b});`);
-  for (let i = 0; i < rows; i++) {
-    strip.lines.push(`  sum${i} = fma(vec4f(staged_a[kk * ${tileM} + row + ${i}]), b, sum${i});`);
   }
-  strip.lines.push('}', 'workgroupBarrier();');
-  root.nest(`for (var strip = 0; strip < ${size.k}; strip += ${tileK})`, strip);
+  bindCoordinates(shader, root, 'batch', batch, axesOf([...kernel.reduce.factors]));
+  threadLines(root, schedule);
+  const loaders = loadersOf(kernel, shader, target, root, schedule, access, size);
+  const rows = schedule.threadM;
+  const columns = schedule.threadN / lanes;
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) root.lines.push(`var sum${i}_${j} = vec4f();`);
 
-  epilogue(kernel, shader, root, rows, size, whole);
+  // A strip is fetched, then the one before it is multiplied while the loads are on their way.
+  const strip = new Scope(shader, root);
+  const ahead = new Scope(shader, strip);
+  for (const loader of loaders) loader.fetch(ahead, 'strip');
+  strip.nest('if (strip < last)', ahead);
+  strip.lines.push('if (strip > first) {', ...indented(multiplyLines(schedule)), '}');
+  strip.lines.push('if (strip >= last) { break; }', 'workgroupBarrier();');
+  for (const loader of loaders) loader.stage(strip, 'strip');
+  strip.lines.push('workgroupBarrier();');
+  root.nest(`for (var strip = first; ; strip += ${tileK})`, strip);
+
+  if (scratch) declarePartial(shader, scratch, size);
+  else declareFinish(kernel, shader, target, access, size);
+  root.lines.push(...finishLines(schedule));
   return {
     name: kernel.name,
     code: shader.module(root.lines, threads),
-    bindings,
+    bindings: access.bindings,
     parameters: shader.parameters,
     workgroups,
   };
 }
 
-/** Two loops over the thread's rows and columns that store the outputs' values at those that exist. */
-function epilogue(
+/** Lines that say which tile of which batch (and of which part of the sum) a workgroup computes. */
+function tileLines(
+  shader: ShaderText,
+  { tileM, tileN, split }: TileSchedule,
+  tilesM: number,
+  tilesN: number,
+): string[] {
+  const across = shader.parameter(tilesM);
+  const [whole, turn] = [shader.parameter(tilesM * tilesN), shader.parameter(tilesN * tilesInTurn)];
+  return [
+    `let ${split === 1 ? 'batch' : 'tile'} = group / ${whole};`,
+    `let within = group % ${whole};`,
+    `let turn = within / ${turn};`,
+    `let tall = min(${across} - turn * ${tilesInTurn}, ${tilesInTurn});`,
+    `let place = within % ${turn};`,
+    `let tile_m = (turn * ${tilesInTurn} + place % tall) * ${tileM};`,
+    `let tile_n = (place / tall) * ${tileN};`,
+  ];
+}
+
+/** Lines that give a thread its first row and column: groups of up to four neighbours, evenly spread over the tile. */
+function threadLines(root: Scope, { tileN, threadM, threadN }: TileSchedule): void {
+  const across = tileN / threadN;
+  root.lines.push(
+    `let row = (lane / ${across}) * ${Math.min(threadM, lanes)};`,
+    `let column = (lane % ${across}) * ${lanes};`,
+  );
+}
+
+/** Lines that finish the thread's sums. A switch takes the place of an array, which would live in memory, and of text for each. */
+function finishLines({ tileM, tileN, threadM, threadN, split }: TileSchedule): string[] {
+  const offset = (i: number, count: number, width: number): number =>
+    Math.floor(i / lanes) * (width / Math.ceil(count / lanes)) + (i % lanes);
+  const lines = ['var m = 0;', 'var n = 0;', 'var sums = vec4f();', 'switch i {'];
+  let last = 0;
+  for (let row = 0; row < threadM; row++) {
+    for (let column = 0; column < threadN; column += lanes) {
+      const place = `m = ${offset(row, threadM, tileM)}; n = ${offset(column, threadN, tileN)};`;
+      lines.push(`  case ${last++}: { ${place} sums = sum${row}_${column / lanes}; }`);
+    }
+  }
+  const whole = split === 1 ? 'batch' : 'tile'; // parts follow each other as further batches
+  lines.push('  default: {}', '}', `finish(${whole}, tile_m + row + m, tile_n + column + n, sums);`);
+  return [`for (var i = 0; i < ${last}; i++) {`, ...indented(lines), '}'];
+}
+
+function loadersOf(
   kernel: Contraction,
   shader: ShaderText,
+  target: Target,
   root: Scope,
-  rows: number,
-  size: { readonly m: string; readonly n: string },
-  whole: Expr,
-): void {
+  schedule: TileSchedule,
+  access: Access,
+  size: { readonly m: string; readonly n: string; readonly k: string },
+): readonly Loader[] {
+  const { m, n, k } = sizesOf(kernel);
+  const { tileM, tileN, tileK } = schedule;
   const rank = kernel.shape.length;
-  const sums = Array.from({ length: rows }, (_, i) => `sum${i}`).join(', ');
-  root.lines.push(`var sums = array<vec4f, ${rows}>(${sums});`);
-  const rowScope = new Scope(shader, root);
-  rowScope.lines.push(
-    'let m = tile_m + row + i;',
-    `if (m >= ${size.m}) { break; }`,
-    ...wordDeclarations(kernel.outputs, shader.bindings),
-  );
-  rowScope.bindAxis(rank - 2, 'm');
-  const element = new Scope(shader, rowScope);
-  element.lines.push(
-    'let n = tile_n + column + j;',
-    `if (n >= ${size.n}) { break; }`,
-    `let index = (batch * ${size.m} + m) * ${size.n} + n;`,
-    'let folded = sums[i][j];',
-  );
-  element.bindAxis(rank - 1, 'n');
-  element.bindTerm(whole, 'index');
-  element.bindAccumulator('folded');
-  // All values come before the first store: an output may overwrite what another one's value loads.
-  const values = kernel.outputs.map((output) => element.emit(output.value));
-  // Columns that do not exist have left the loop, so every position is within the output.
-  element.lines.push(...storeAll(kernel.outputs, shader.bindings, values, { position: 'index', step: 'j' }));
-  rowScope.nest(`for (var j = 0; j < ${columns}; j++)`, element);
-  root.nest(`for (var i = 0; i < ${rows}; i++)`, rowScope);
+  const common = {
+    inputs: kernel.inputs,
+    depth: tileK,
+    sum: rank,
+    steps: k,
+    stepsText: size.k,
+    whole: k % tileK === 0,
+  };
+  const [left, right] = kernel.reduce.factors;
+  const sides: readonly Side[] = [
+    {
+      ...common,
+      name: 'a',
+      factor: left,
+      access: access.factors[0],
+      free: rank - 2,
+      extent: m,
+      size: size.m,
+      origin: 'tile_m',
+      width: tileM,
+    },
+    {
+      ...common,
+      name: 'b',
+      factor: right,
+      access: access.factors[1],
+      free: rank - 1,
+      extent: n,
+      size: size.n,
+      origin: 'tile_n',
+      width: tileN,
+    },
+  ];
+  for (const { name, width } of sides) {
+    shader.declare(`var<workgroup> staged_${name}: array<vec4f, ${(tileK * width) / lanes}>;`);
+  }
+  const threads = threadsOf(schedule);
+  // Where one side has less than a unit for every thread, half of the threads load each side.
+  const together = sides.every((side) => unitsOf(side) % threads === 0);
+  const count = together ? threads : threads / 2;
+  const declared = new Set<string>();
+  const pool = (): Registers => {
+    const used = new Map<string, number>();
+    return (type) => {
+      const number = used.get(type) ?? 0;
+      used.set(type, number + 1);
+      const name = `held_${type.replaceAll(/\W/g, '')}_${number}`;
+      if (!declared.has(name)) root.lines.push(`var ${name}: ${type};`);
+      declared.add(name);
+      return name;
+    };
+  };
+  const shared = pool();
+  return sides.map((side, i) => {
+    const crew = { first: together ? 0 : i * count, count, all: together };
+    const registers = together || i === 0 ? shared : pool();
+    return new Loader(shader, target, root, side, crew, registers, ownPositions * (i + 1));
+  });
+}
+
+/** Lines that multiply one staged strip into the sums. */
+function multiplyLines({ tileM, tileN, tileK, threadM, threadN, unroll }: TileSchedule): string[] {
+  const looped = unroll < tileK;
+  const lines: string[] = [];
+  for (let step = 0; step < unroll; step++) {
+    const at = (width: number): string => (looped ? `(kk + ${step}) * ${width / lanes}` : `${(step * width) / lanes}`);
+    const vectors = (name: string, variable: string, count: number, width: number): void => {
+      for (let g = 0; g < Math.ceil(count / lanes); g++) {
+        const place = `${at(width)} + ${(g * width) / lanes / Math.ceil(count / lanes)} + own_${variable}`;
+        lines.push(`let ${name}${step}_${g} = staged_${name}[${place}];`);
+      }
+    };
+    vectors('a', 'row', threadM, tileM);
+    vectors('b', 'column', threadN, tileN);
+    for (let i = 0; i < threadM; i++) {
+      // Fewer than four rows lie somewhere within their vector.
+      const element = threadM < lanes ? `[(row & ${lanes - 1}) + ${i}]` : `.${components[i % lanes]}`;
+      const row = `vec4f(a${step}_${Math.floor(i / lanes)}${element})`;
+      for (let j = 0; j < threadN / lanes; j++) lines.push(`sum${i}_${j} = fma(${row}, b${step}_${j}, sum${i}_${j});`);
+    }
+  }
+  const names = [`let own_row = row / ${lanes};`, `let own_column = column / ${lanes};`];
+  if (!looped) return [...names, ...lines];
+  return [...names, `for (var kk = 0; kk < ${tileK}; kk += ${unroll}) {`, ...indented(lines), '}'];
+}
+
+function shaders(kernel: Contraction, target: Target, schedule: TileSchedule): KernelShaders {
+  if (schedule.split === 1) return { shaders: [tileShader(kernel, target, schedule)] };
+  const bytes = 4 * schedule.split * product(kernel.shape);
+  const common = { buffer: 0, scratch: true, writable: true, name: 'partial' } as const;
+  const scratch: Binding =
+    sizesOf(kernel).n % lanes === 0 ? { ...common, stored: 'vec4<f32>', vector: true } : { ...common, stored: 'f32' };
+  return {
+    shaders: [tileShader(kernel, target, schedule, scratch), sumOfParts(kernel, target, schedule.split)],
+    scratch: [bytes],
+  };
 }
 
 /** Matrix products by tiles of named registers: any factors, any device. */
-export const tiles: GemmVariant<TileSchedule> = {
-  candidates,
-  shaders: (kernel, target, schedule) => ({ shaders: [tileShader(kernel, target, schedule)] }),
-};
+export const tiles: GemmVariant<TileSchedule> = { candidates: tileSchedules, shaders };
