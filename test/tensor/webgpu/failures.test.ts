@@ -70,6 +70,20 @@ describe('a device without memory', () => {
   });
 });
 
+it('a program with a buffer beyond the limit is refused before it runs, by the name of its kernel', async () => {
+  const device = await openSoftware();
+  const { bufferBytes } = (await device.backend()).limits;
+  const rows = Math.ceil(bufferBytes / 4 / 1024) + 1;
+  const x = tensor(new Float32Array(rows), { device });
+  const wide = x.reshape([rows, 1]).add(tensor(new Float32Array(1024), { device }));
+  await expect(realize([wide])).rejects.toThrow(
+    new RegExp(
+      `^The kernel '.*add.*' needs a buffer of ${4 * rows * 1024} bytes .*at most ${bufferBytes} bytes; use a smaller batch`,
+    ),
+  );
+  await device.close();
+});
+
 it('a lost device rejects the reads under way and everything after, by name', async () => {
   const device = await openSoftware();
   const x = tensor([1, 2, 3], { device });

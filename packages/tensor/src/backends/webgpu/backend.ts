@@ -1,7 +1,7 @@
 /** The WebGPU backend: programs become pipelines once, and a run is one encoder, one pass and one submit. */
 import type { Kernel, Program } from '../../compile/kernel.ts';
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts';
-import { DeviceError, ShapeError } from '../../errors.ts';
+import { DeviceError, printBytes, ShapeError } from '../../errors.ts';
 import type { Backend, Created, Executable, Limits, Slot } from '../backend.ts';
 import { Tuner } from './autotune.ts';
 import { Commands } from './commands.ts';
@@ -270,12 +270,15 @@ class DeviceBackend implements WebGPUBackend {
     await this.device.lost;
   }
 
-  private checkSizes(program: Program): void {
-    program.buffers.forEach(({ bytes }, i) => {
-      if (bytes <= this.limits.bufferBytes) return;
+  private checkSizes({ buffers, kernels }: Program): void {
+    const { bufferBytes } = this.limits;
+    buffers.forEach(({ bytes }, i) => {
+      if (bytes <= bufferBytes) return;
+      const user = kernels.find(({ inputs, outputs }) => [...inputs, ...outputs].some(({ buffer }) => buffer === i));
+      const place = user ? `The kernel '${user.name}' needs a buffer` : 'A program needs a buffer';
       throw new DeviceError(
-        `Buffer ${i} of a program has ${bytes} bytes, but this WebGPU device has buffers of at most ${this.limits.bufferBytes} bytes`,
-        'use a smaller batch, or split the tensor',
+        `${place} of ${bytes} bytes (${printBytes(bytes)}), but this WebGPU device has buffers of at most ${bufferBytes} bytes`,
+        'use a smaller batch, recompute blocks with checkpoint(), or split the tensor',
       );
     });
   }
