@@ -118,6 +118,8 @@ export interface ContractionParts {
   readonly epilogue?: boolean;
   /** Elementwise work on the factors: a doubled first one, the second one zero where k is a multiple of 3. */
   readonly prologue?: boolean;
+  /** What is added to the sum: a value for each column, or for each element. */
+  readonly added?: 'row' | 'residual';
   /** Factors rounded to half precision. */
   readonly half?: boolean;
 }
@@ -143,17 +145,21 @@ export function contraction(parts: ContractionParts): Case {
   }
   if (parts.half) [a, b] = [half(a), half(b)];
   const folded = accumulator('f32');
-  const value = parts.epilogue ? term('max', [add(folded, load(2, nAxis, 'f32')), constant(0)]) : folded;
   const batches = batch.reduce((x, y) => x * y, 1);
+  const row = load(2, nAxis, 'f32');
+  const added = { row: add(folded, row), residual: add(load(3, linearIndex(shape), 'f32'), folded) } as const;
+  const plain = parts.added ? added[parts.added] : folded;
+  const value = parts.epilogue ? term('max', [add(folded, row), constant(0)]) : plain;
   const layout = `${parts.transposeA ? 'T' : 'N'}${parts.transposeB ? 'T' : 'N'}`;
   return loopCase(
-    `contraction [${batch}] ${m}x${n}x${k} ${layout} ${dtype} to ${to}${parts.half ? ', by halves' : ''}`,
+    `contraction [${batch}] ${m}x${n}x${k} ${layout} ${dtype} to ${to}${parts.half ? ', by halves' : ''}${parts.added ? ` plus ${parts.added}` : ''}`,
     {
       shape,
       inputs: [
         [dtype, batches * m * k],
         [dtype, batches * k * n],
         ['f32', n],
+        ...(parts.added === 'residual' ? [['f32', batches * m * n] as const] : []),
       ],
       reduce: { op: 'sum', extent: [k], body: mul(a, b), factors: [a, b] },
       outputs: parts.epilogue

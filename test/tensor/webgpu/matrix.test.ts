@@ -53,6 +53,9 @@ describe('factors of half precision', () => {
     { batch: [2, 2], m: 24, n: 40, k: 40, dtype: 'f16', transposeB: true, epilogue: true },
     { batch: [3], m: 16, n: 24, k: 16, transposeA: true, prologue: true },
     { m: 35, n: 22, k: 40, transposeA: true, transposeB: true, to: 'f16' },
+    // Sums that start from what is added to them.
+    { batch: [2], m: 40, n: 24, k: 20, added: 'row' },
+    { batch: [2], m: 40, n: 24, k: 20, added: 'residual' },
   ];
   for (const parts of cases) {
     const example = contraction({ ...parts, half: true });

@@ -157,6 +157,7 @@ const products = ([32, 72, 256] as const).flatMap((size) =>
         const parts = { m: size, n: size, k: size === 72 ? 40 : size, transposeA, transposeB, dtype };
         return [
           contraction({ ...parts, half: true }),
+          contraction({ ...parts, half: true, added: transposeA ? 'row' : 'residual' }),
           contraction({ ...parts, batch: [2], m: size + 1, epilogue: true, prologue: true }),
           contraction({ ...parts, k: 30, n: size - 2, half: true, epilogue: true, to: 'f16' }),
         ];

@@ -39,6 +39,10 @@ export interface Fragments {
   readonly declareStaged: (shader: ShaderText, array: string, units: number, role: Role) => void;
   /** Declares what storing results in the f32 array `array` needs. */
   readonly declareStore: (shader: ShaderText, array: string, shape: FragmentShape, workgroup: Workgroup) => void;
+  /** Declares what loading sums from the f32 array `array` needs. */
+  readonly declareLoad: (shader: ShaderText, array: string, shape: FragmentShape, workgroup: Workgroup) => void;
+  /** Gives the fragment `sum` the elements of an f32 array from `offset` on, its rows `stride` elements apart. */
+  readonly loadSum: (sum: string, array: string, offset: string, stride: string, shape: FragmentShape) => string;
   /** `value` as a half and back. */
   readonly rounded: (value: string) => string;
   /** Stores one unit. */
@@ -72,12 +76,14 @@ const native = {
     shader.directive('diagnostic(off, chromium.subgroup_matrix_uniformity)');
   },
   declareStore(): void {},
+  declareLoad(): void {},
   rounded: (value: string): string => `f32(f16(${value}))`,
-  declareSum: (name: string, _position: number, { m, n }: FragmentShape): string =>
-    `var ${name}: subgroup_matrix_result<f32, ${n}, ${m}>;`,
+  declareSum: (name: string, _position: number, shape: FragmentShape): string => `var ${name}: ${sumType(shape)};`,
   multiply: (left: string, right: string, sum: string): string =>
     `subgroupMatrixMultiplyAccumulate(${left}, ${right}, ${sum})`,
 };
+
+const sumType = ({ m, n }: FragmentShape): string => `subgroup_matrix_result<f32, ${n}, ${m}>`;
 
 const operandType = (role: Role, { m, n, k }: FragmentShape): string =>
   role === 'left' ? `subgroup_matrix_left<f16, ${k}, ${m}>` : `subgroup_matrix_right<f16, ${n}, ${k}>`;
@@ -92,6 +98,8 @@ const elements: Fragments = {
   },
   load: (role, array, offset, stride, order, shape) =>
     `subgroupMatrixLoad<${operandType(role, shape)}, ${order === 'rows' ? 'row_major' : 'col_major'}>(&${array}, ${offset}, ${stride})`,
+  loadSum: (sum, array, offset, stride, shape) =>
+    `${sum} = subgroupMatrixLoad<${sumType(shape)}, row_major>(&${array}, ${offset}, ${stride});`,
   store: (array, offset, stride, fragment) =>
     `subgroupMatrixStore<row_major>(&${array}, ${offset}, ${fragment}, ${stride});`,
 };
@@ -106,6 +114,8 @@ const components: Fragments = {
   },
   load: (role, array, offset, stride, order, shape) =>
     `subgroupMatrixLoad<${operandType(role, shape)}>(&${array}, (${offset}) * ${unitHalves}, ${order === 'columns'}, ${stride * unitHalves})`,
+  loadSum: (sum, array, offset, stride, shape) =>
+    `${sum} = subgroupMatrixLoad<${sumType(shape)}>(&${array}, ${offset}, false, ${stride});`,
   store: (array, offset, stride, fragment) =>
     `subgroupMatrixStore(&${array}, ${offset}, ${fragment}, false, ${stride});`,
 };
@@ -140,6 +150,12 @@ fn staged_${role}(half: i32) -> f32 {
   for (var e = sum.y; e < ${m * n}; e += ${size}) { ${array}[offset + e / ${n} * stride + e % ${n}] = sums[sum.x + e]; }
 }`);
   },
+  declareLoad(shader, array, { m, n }, { size }) {
+    shader.declare(`fn load_${array}(offset: i32, stride: i32, sum: vec2<i32>) {
+  for (var e = sum.y; e < ${m * n}; e += ${size}) { sums[sum.x + e] = ${array}[offset + e / ${n} * stride + e % ${n}]; }
+}`);
+  },
+  loadSum: (sum, array, offset, stride) => `load_${array}(${offset}, ${stride}, ${sum});`,
   declareSum: (name, position, { m, n }, { size, sums }) =>
     `var ${name} = vec2<i32>((lane / ${size} * ${sums} + ${position}) * ${m * n}, lane % ${size});`,
   rounded: (value) => `unpack2x16float(half_bits(${value})).x`,

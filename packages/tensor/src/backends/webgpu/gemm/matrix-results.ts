@@ -25,7 +25,7 @@ export interface Results {
 }
 
 /** Rows and columns of a subgroup's block, in elements and in fragments. */
-function blockOf({ tileM, tileN, subgroupsM, subgroupsN, fragment }: MatrixSchedule): {
+export function blockOf({ tileM, tileN, subgroupsM, subgroupsN, fragment }: MatrixSchedule): {
   readonly rows: number;
   readonly columns: number;
   readonly down: number;
@@ -35,21 +35,22 @@ function blockOf({ tileM, tileN, subgroupsM, subgroupsN, fragment }: MatrixSched
   return { rows, columns, down: rows / fragment.m, across: columns / fragment.n };
 }
 
-/** Stores the sums straight into the output; undefined where they are not the output or fragments stand over its edge. */
-export function storeDirectly({
-  kernel,
-  schedule,
-  shader,
-  fragments,
-  extents,
-  workgroup,
-}: Results): string[] | undefined {
+/** Whether the sums are the only output, in f32, and whole fragments make it up. */
+export function fitsDirectly({ kernel, schedule, shader }: Results): boolean {
   const [output, ...others] = kernel.outputs;
   const { m, n } = sizesOf(kernel);
   const { fragment, products } = schedule;
-  if (!output || others.length > 0 || output.value.op !== 'accumulator' || products === 3) return undefined;
-  const { name, stored } = bindingOf(output, shader.bindings);
-  if (output.dtype !== 'f32' || stored !== 'f32' || m % fragment.m !== 0 || n % fragment.n !== 0) return undefined;
+  if (!output || others.length > 0 || output.value.op !== 'accumulator' || products === 3) return false;
+  if (output.dtype !== 'f32' || bindingOf(output, shader.bindings).stored !== 'f32') return false;
+  return m % fragment.m === 0 && n % fragment.n === 0;
+}
+
+/** Stores the sums straight into the output, where that is possible. */
+export function storeDirectly(results: Results): string[] | undefined {
+  if (!fitsDirectly(results)) return undefined;
+  const { kernel, schedule, shader, fragments, extents, workgroup } = results;
+  const { fragment } = schedule;
+  const { name } = bindingOf(kernel.outputs[0] as Contraction['outputs'][number], shader.bindings);
   fragments.declareStore(shader, name, fragment, workgroup);
   const { rows, columns, down, across } = blockOf(schedule);
   const lines = [

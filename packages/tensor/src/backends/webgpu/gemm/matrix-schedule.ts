@@ -108,12 +108,16 @@ export function finishing(schedule: MatrixSchedule): {
   return { columns, stride, bytes: 4 * floats * (products === 3 ? 2 : 1) };
 }
 
+/** Elements from one copy to the next of a row that sums start from. */
+export const startRowStride = (tileN: number): number => tileN + 4;
+
 /** Bytes of workgroup memory, in the wider of the two ways in which strips can lie. */
 function workgroupBytes(schedule: MatrixSchedule): number {
   const { tileM, tileN, tileK, products } = schedule;
   const widest = (tileFree: number): number =>
     Math.max(...[true, false].map((alongK) => stripSize({ alongK } as StripPlan, tileFree, tileK).units));
-  return 16 * (widest(tileM) + widest(tileN)) * (products === 3 ? 2 : 1) + finishing(schedule).bytes;
+  const results = Math.max(finishing(schedule).bytes, 4 * schedule.fragment.m * startRowStride(tileN));
+  return 16 * (widest(tileM) + widest(tileN)) * (products === 3 ? 2 : 1) + results;
 }
 
 /** Relative time of a product by `schedule`: rounds of workgroups, each as long as its loads and its multiplications. */

@@ -12,6 +12,7 @@ import { fragmentsBy, type Workgroup } from './fragments.ts';
 import { finishResults, type Results, storeDirectly } from './matrix-results.ts';
 import { type MatrixSchedule, matrixCandidates, subgroupSize } from './matrix-schedule.ts';
 import { scaledFactors, splitSums, withScratch } from './matrix-stages.ts';
+import { startOfSums } from './matrix-start.ts';
 import { type FactorAxes, makeStrip, planStrip, type Strip, widened } from './matrix-strips.ts';
 import type { GemmVariant } from './variant.ts';
 
@@ -115,8 +116,9 @@ function matrixShader(kernel: Contraction, target: Target, schedule: MatrixSched
     'workgroupBarrier();',
   ];
   const results: Results = { kernel, schedule, shader, root, fragments, extents, whole, threads, workgroup };
-  const direct = storeDirectly(results);
-  const last = direct ?? finishResults(results);
+  const start = startOfSums(results);
+  const last = start ? storeDirectly({ ...results, kernel: start.kernel }) : storeDirectly(results);
+  const finish = last ?? finishResults(results);
   const sums = names.map((name, i) => fragments.declareSum(name, i, fragment, workgroup));
   const body = [
     ...root.lines,
@@ -124,10 +126,11 @@ function matrixShader(kernel: Contraction, target: Target, schedule: MatrixSched
     ...right.lines,
     ...sums,
     ...before.lines,
+    ...(start?.lines ?? []),
     `for (var strip = first_strip; strip < end_strip; strip += ${tileK}) {`,
     ...loop.map((line) => `  ${line}`),
     '}',
-    ...last,
+    ...finish,
   ];
   return {
     name: kernel.name,
