@@ -41,6 +41,11 @@ export interface Limits {
   readonly dtypes: ReadonlySet<DType>;
   /** Kinds of kernel beside loops and scatters that its programs may contain. */
   readonly templates: ReadonlySet<Template>;
+  /**
+   * Most that an element of a matrix product's operand may cost (in simple operations) where it is read from elements
+   * of at most half its width, such as bytes of frames: it is then computed as it is loaded. 0 if absent.
+   */
+  readonly loaderCost?: number;
 }
 
 export interface Backend {

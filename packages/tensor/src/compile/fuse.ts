@@ -17,6 +17,8 @@ import { viewOf } from './view.ts';
 export interface FusionLimits {
   /** Most distinct buffers that one kernel may touch, outputs included. */
   readonly buffersPerKernel: number;
+  /** Most that an element of a matrix product's operand may cost where it is read from narrower elements; 0 if absent. */
+  readonly loaderCost?: number;
 }
 
 export interface Fusion {
@@ -90,6 +92,7 @@ export function fuse(outputs: readonly Node[], limits: FusionLimits, seen: Resol
     for (const operand of operands) {
       // A matrix product reads its operands by strides; anything else is laid out for it first.
       const irregular = node.op.kind === 'contract' && !readsByStrides(operand, stored, seen);
+      if (node.op.kind === 'contract' && widens(operand, of(operand), limits.loaderCost ?? 0)) continue;
       if (irregular || mustStore(node, operand, of(operand))) store(operand);
     }
     let reduction: Node | undefined;
@@ -168,6 +171,14 @@ function readsByStrides(node: Node, stored: ReadonlySet<Node>, { resolve }: Reso
 function readsAsRows(node: Node, stored: ReadonlySet<Node>, seen: Resolution): boolean {
   const view = viewOf(node, stored, seen);
   return view !== undefined && (node.shape[node.shape.length - 1] === 1 || view.strides.at(-1) === 1);
+}
+
+/** Whether storing `operand` would widen what it is computed from, for no more than `most` per element. */
+function widens(operand: Node, { cost: own, buffers, reduction }: Inlined, most: number): boolean {
+  if (reduction !== undefined || own > most || buffers.has(operand)) return false;
+  // A broadcast takes more bytes than its source, too: only buffers of about the operand's own size count.
+  const full = [...buffers].filter(({ shape }) => 2 * sizeOf(shape) > sizeOf(operand.shape));
+  return full.length > 0 && full.every(({ dtype }) => 2 * dtypes[dtype].bytes <= dtypes[operand.dtype].bytes);
 }
 
 /** Whether `node` must read `operand` from a buffer rather than compute it in place. */

@@ -86,6 +86,7 @@ class DeviceBackend implements WebGPUBackend {
       bufferBytes,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
       templates: new Set(['attention']),
+      loaderCost: 9, // (x / 255 - mean) / deviation
     };
     this.reports = new DeviceReports(device, description);
     this.commands = new Commands(device);
