@@ -69,12 +69,13 @@ function stepProducts({ clip, fusion, frames }: ActionCLIP, batch: number, textL
 export async function prepareStep({ model: name, frames, batch }: StepWork): Promise<Prepared> {
   const { model, tokenizer, config } = await openNamed(name, frames, batch);
   model.train();
-  const { maximumGradientNorm } = config.solver;
+  const { maximumGradientNorm, precision } = config.solver;
   const optimizer = optimizerOf(model, config.solver, { layout: layoutOn(await defaultDevice()) });
   await model.initialize();
   const step = trainingStep(model, optimizer, {
     freezeText: false,
     freezeImage: false,
+    precision,
     ...(maximumGradientNorm === undefined ? {} : { maximumGradientNorm }),
   });
   const prompts = promptTokens(actionLabels, tokenizer, model.clip.sizes.text.context);

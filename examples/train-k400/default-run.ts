@@ -25,7 +25,7 @@ import {
 } from 'actionclip';
 import { type Console, openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import type { Options } from './options.ts';
+import { blocksOf, type Options } from './options.ts';
 import { type RunReport, writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 
@@ -123,8 +123,9 @@ function configOf(dataset: ActionDataset, options: Options): Config {
       batch_size: options.batchSize ?? 32,
       workers: options.workers ?? 1,
     },
-    network: { arch: 'small', sim_header: options.head ?? 'Transf' },
+    network: { arch: 'small', sim_header: options.head ?? 'Transf', ...blocksOf(options) },
     solver: {
+      precision: options.precision,
       epochs,
       lr: options.lr ?? 1.5e-3,
       lr_warmup_step: Math.min(2, epochs / 10),

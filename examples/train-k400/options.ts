@@ -23,6 +23,8 @@ export interface Options {
   readonly batchSize?: number;
   readonly lr?: number;
   readonly head?: TemporalHeadName;
+  readonly precision?: 'f32' | 'mixed';
+  readonly checkpoint?: 'on' | 'off';
   readonly seed?: number;
   readonly device?: DeviceName;
   readonly threads?: number;
@@ -84,6 +86,18 @@ const table: Readonly<Record<keyof Options, Row>> = {
     place: 'NAME',
     kind: oneOf('meanP', 'LSTM', 'Transf', 'Conv_1D', 'Transf_cls'),
     help: 'how frames become a clip: meanP, LSTM, Transf, Conv_1D or Transf_cls',
+  },
+  precision: {
+    flag: 'precision',
+    place: 'NAME',
+    kind: oneOf('f32', 'mixed'),
+    help: "f32, or mixed: the towers' matrix products take factors of half precision",
+  },
+  checkpoint: {
+    flag: 'checkpoint',
+    place: 'on|off',
+    kind: oneOf('on', 'off'),
+    help: 'whether blocks are computed again for their gradients, in less memory',
   },
   seed: { flag: 'seed', place: 'N', kind: wholeFrom(0), help: 'of everything random' },
   device: {
@@ -168,6 +182,10 @@ function checkTogether(options: Options): void {
     );
   }
 }
+
+/** The configuration of the blocks that the options ask for. */
+export const blocksOf = ({ checkpoint }: Options): { readonly checkpoint?: boolean } =>
+  checkpoint === undefined ? {} : { checkpoint: checkpoint === 'on' };
 
 /** What `--help` prints. */
 export function usage(): string {

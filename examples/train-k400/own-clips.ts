@@ -24,7 +24,7 @@ import {
 } from 'actionclip';
 import { openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import type { Options } from './options.ts';
+import { blocksOf, type Options } from './options.ts';
 import { writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 
@@ -91,8 +91,9 @@ function clipsConfig(options: Options, known: ModelDescription | undefined): Con
       workers: options.workers ?? 1,
       replace_underscores: true,
     },
-    network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf' },
+    network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf', ...blocksOf(options) },
     solver: {
+      precision: options.precision,
       epochs,
       lr: options.lr ?? (known === undefined ? 1.5e-3 : 1e-3),
       lr_warmup_step: Math.min(1, epochs / 10),
@@ -123,8 +124,8 @@ function overridesOf(options: Options): ConfigOverrides {
       batch_size: options.batchSize,
       workers: options.workers,
     }),
-    network: given({ sim_header: options.head }),
-    solver: given({ epochs: options.epochs, lr: options.lr }),
+    network: given({ sim_header: options.head, ...blocksOf(options) }),
+    solver: given({ epochs: options.epochs, lr: options.lr, precision: options.precision }),
     output: given({ folder: options.out }),
   });
 }

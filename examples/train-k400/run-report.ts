@@ -177,6 +177,8 @@ async function factsOf({ config, opened, outcome, seconds }: RunReport): Promise
     ['device', backend.description],
     ['processor', `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} threads`],
     ['Node', process.version],
+    ['precision', config.solver.precision],
+    ...outcome.fallbacks.map((fallback): [string, string] => ['fallback', fallback]),
     ['seed', String(config.seed)],
     ['steps', String(outcome.steps)],
     [

@@ -9,6 +9,7 @@ import {
   type LogRecord,
   loadPretrained,
   openModel,
+  Progress,
   readCheckpointFile,
   readRunLog,
   readTrainingCheckpoint,
@@ -118,6 +119,24 @@ describe('training', () => {
     // Two steps of length 0.01 at rates 1 and 0.5.
     expect(Math.sqrt(square)).toBeLessThanOrEqual(0.015 * 1.001);
     expect(Math.sqrt(square)).toBeGreaterThan(0.004);
+  });
+
+  it('in mixed precision logs the scale, says where it brings no speed, and reports it', async () => {
+    const run = await tinyRun(clips, join(folder, 'mixed'), {
+      network: { checkpoint: true },
+      solver: { epochs: 1, precision: 'mixed' },
+    });
+    let shown = '';
+    const progress = new Progress({ stream: { write: (text: string) => (shown += text) } });
+    const { log, fallbacks, lastCheckpoint } = await train({ ...run, progress });
+    expect(shown).toMatch(/^Mixed precision .* no speed here: .*, since WebAssembly multiplies in 32 bits$/m);
+    expect(fallbacks).toContain(
+      'matrix products of half precision are computed in 32 bits, since WebAssembly multiplies in 32 bits',
+    );
+    expect(steps(await readRunLog(log))[0]?.lossScale).toBe(2 ** 16);
+    const { moments, config } = await readTrainingCheckpoint(lastCheckpoint);
+    expect([...moments.keys()].some((name) => name.startsWith('lossScale.'))).toBe(true);
+    expect([config.solver.precision, config.network.checkpoint]).toEqual(['mixed', true]);
   });
 
   it('stops where the loss is no number, names step and clips, and keeps the checkpoint of before', async () => {

@@ -2,10 +2,12 @@
 
 import {
   AdamW,
+  autocast,
   compile,
   type Device,
   type DeviceOptions,
   type HostTensor,
+  LossScale,
   openDevice,
   setDefaultDevice,
   type Tensor,
@@ -26,9 +28,20 @@ import {
 } from './fixtures.ts';
 
 /** Relative bounds: of the largest element for features, logits and the loss, of the norm for the others. */
-const bounds = { features: 1e-4, loss: 1e-4, gradient: 1e-3, parameter: 1e-4 } as const;
+const bounds = {
+  features: 1e-4,
+  loss: 1e-4,
+  gradient: 1e-3,
+  parameter: 1e-4,
+  mixedLoss: 2e-2,
+  mixedParameter: 2e-2,
+  rounding: 1e-7,
+} as const;
 
 const featureNames = ['frame_features', 'video_features', 'text_features', 'logits_per_video'] as const;
+
+/** So small that none of the five steps is skipped. */
+const lossScale = 64;
 
 interface CaseResult {
   /** Features and logits before the first step that moves anything. */
@@ -40,23 +53,32 @@ interface CaseResult {
   readonly parameters: ReadonlyMap<string, TypedArray>;
 }
 
-/** Captures one step of the released recipe and runs it at the rates of the fixture; the first rate is 0. */
-async function runCase(golden: GoldenCase): Promise<CaseResult> {
+/**
+ * Captures one step of the released recipe and runs it at the rates of the fixture; the first rate is 0. In mixed
+ * precision the gradients are those of the scaled loss.
+ */
+async function runCase(golden: GoldenCase, precision: 'f32' | 'mixed' = 'f32'): Promise<CaseResult> {
   const { betas, eps, weight_decay: weightDecay, lr_per_step: rates } = golden.description.optimizer;
   const model = await buildModel(golden).initialize();
   const { text, visual, fusion } = parameterGroupsOf(model);
   const optimizer = new AdamW(
     [text, visual, fusion].map((parameters) => ({ parameters })),
-    { betas, epsilon: eps, weightDecay },
+    {
+      betas,
+      epsilon: eps,
+      weightDecay,
+      ...(precision === 'mixed' ? { lossScale: new LossScale({ initial: lossScale }) } : {}),
+    },
   );
   let gradientNames: string[] = [];
   const step = compile((frames, tokens, labels) => {
-    const frameFeatures = model.encodeFrames(frames);
+    const enabled = precision === 'mixed';
+    const frameFeatures = autocast(() => model.encodeFrames(frames), { enabled });
     const videoFeatures = model.fusion.forward(frameFeatures);
-    const textFeatures = model.encodeText(tokens);
+    const textFeatures = autocast(() => model.encodeText(tokens), { enabled });
     const logits = model.logits(videoFeatures, textFeatures);
     const loss = contrastiveLoss(logits, labels).total;
-    loss.backward();
+    optimizer.scaleLoss(loss).backward();
     const gradients = [...model.namedParameters()].flatMap(([name, { grad }]) => (grad ? [{ name, grad }] : []));
     gradientNames = gradients.map(({ name }) => name);
     optimizer.update();
@@ -146,4 +168,35 @@ export function describeCases(
       expect(all.filter(([, error]) => !(error < bounds.parameter))).toEqual([]);
     });
   });
+}
+
+/** Defines the tests of the cases in mixed precision on one device. */
+export function describeMixedCases(
+  device: 'wasm' | 'reference' | 'webgpu',
+  names: readonly CaseName[],
+  options: DeviceOptions = {},
+): void {
+  let opened: Device;
+  beforeAll(async () => {
+    opened = await openDevice(device, options);
+    setDefaultDevice(opened);
+  });
+  afterAll(() => opened.close());
+
+  test.each(names)(
+    `the losses of five steps of the case %s in mixed precision on ${device}`,
+    async (name) => {
+      const golden = await readCase(name);
+      const { losses } = golden.description;
+      const result = await runCase(golden, 'mixed');
+      expect(result.losses).toHaveLength(losses.length);
+      const far = losses.map((loss, i) => Math.abs((result.losses[i] as number) / loss - 1));
+      expect(far.filter((error) => !(error < bounds.mixedLoss))).toEqual([]);
+      // The steps were taken, not skipped, and the rounding shows.
+      const moved = errors(golden, 'after5.', result.parameters, relativeError);
+      expect(moved.filter(([, error]) => !(error < bounds.mixedParameter))).toEqual([]);
+      expect(far.some((error) => error > bounds.rounding)).toBe(true);
+    },
+    600_000,
+  );
 }

@@ -62,7 +62,14 @@ export function fromHalfBits(bits: number): number {
 
 /** `value` rounded to the nearest number of half precision, ties to even; an infinity from 65520 on. */
 export function roundToHalf(value: number): number {
-  return fromHalfBits(toHalfBits(value));
+  const magnitude = Math.abs(value);
+  if (!(magnitude < 65520)) return value * Number.POSITIVE_INFINITY;
+  // The binary exponent, from that of the smallest normal half on: one step for all that is smaller.
+  const exponent = Math.max(0, 31 - Math.clz32(magnitude * 2 ** 14));
+  // Added to a number so large, the value loses all that is below a half's last bit, rounded to even.
+  const large = 1.5 * 2 ** 28 * (1 << exponent);
+  const rounded = magnitude + large - large;
+  return 1 / value < 0 ? -rounded : rounded;
 }
 
 /** `value` rounded to the nearest integer, ties to even, as IEEE and PyTorch round. */

@@ -59,6 +59,7 @@ describe('the official YAML files', () => {
       milestones: [15, 30, 45],
     });
     expect(config.solver.maximumGradientNorm).toBeUndefined();
+    expect([config.solver.precision, config.network.checkpoint]).toEqual(['f32', false]);
     expect(warnings.some((warning) => warning.startsWith('solver.clip_gradient is ignored'))).toBe(true);
   });
 

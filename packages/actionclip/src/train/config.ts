@@ -56,10 +56,14 @@ export interface NetworkConfig {
   readonly embeddingDropout: number;
   readonly freezeText: boolean;
   readonly freezeImage: boolean;
+  /** The blocks of both towers are computed again for their gradients, in less memory. */
+  readonly checkpoint: boolean;
 }
 
 export interface SolverConfig {
   readonly optimizer: 'adamw' | 'adam' | 'sgd';
+  /** Mixed: the towers' matrix products take factors of half precision, and the loss is scaled; all else is in 32 bits. */
+  readonly precision: 'f32' | 'mixed';
   readonly learningRate: number;
   /** Factor on the learning rate of the visual tower. */
   readonly visualRatio: number;
@@ -176,6 +180,7 @@ const networkSchema = z.strictObject({
   emb_dropout: fraction.default(0),
   fix_text: z.boolean().default(false),
   fix_img: z.boolean().default(false),
+  checkpoint: z.boolean().default(false),
   type: anything,
   describe: anything,
   bn_momentum: anything,
@@ -189,6 +194,7 @@ const solverSchema = z.strictObject({
   epochs: count.default(50),
   start_epoch: z.int().nonnegative().default(0),
   optim: z.enum(['adamw', 'adam', 'sgd']).default('adamw'),
+  precision: z.enum(['f32', 'mixed']).default('f32'),
   lr: z.number().positive().default(5e-6),
   lr_warmup_step: z.number().nonnegative().optional(),
   momentum: fraction.default(0.9),
@@ -299,9 +305,11 @@ function toConfig(file: ConfigFile): Config {
       embeddingDropout: network.emb_dropout,
       freezeText: network.fix_text,
       freezeImage: network.fix_img,
+      checkpoint: network.checkpoint,
     },
     solver: {
       optimizer: solver.optim,
+      precision: solver.precision,
       learningRate: solver.lr,
       visualRatio: solver.ratio,
       temporalRatio: solver.f_ratio,

@@ -4,6 +4,7 @@ import {
   AdamW,
   cosineSchedule,
   type Device,
+  LossScale,
   multistepSchedule,
   type Optimizer,
   type OptimizerOptions,
@@ -67,9 +68,13 @@ const optimizers: Readonly<Record<SolverConfig['optimizer'], OptimizerFactory>> 
     ),
 };
 
-/** The optimizer of a configuration over all parameters; those that get no gradient stay as they are. */
+/**
+ * The optimizer of a configuration over all parameters; those that get no gradient stay as they are. In mixed precision
+ * it scales the loss: see `scaleLoss`.
+ */
 export function optimizerOf(model: ActionCLIP, solver: SolverConfig, options: OptimizerOptions = {}): Optimizer {
-  return optimizers[solver.optimizer](towersOf(model), solver, options);
+  const scaling = solver.precision === 'mixed' ? { lossScale: new LossScale() } : {};
+  return optimizers[solver.optimizer](towersOf(model), solver, { ...scaling, ...options });
 }
 
 /** The layout of the parameters of a training on `device`: on the GPU every update by itself costs a dispatch. */

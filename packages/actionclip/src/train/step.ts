@@ -1,5 +1,5 @@
 /** One optimizer step as a captured program: forward, loss, backward, clipping and update. */
-import { type Captured, compile, type Optimizer, stack, type Tensor } from '@actionclip/tensor';
+import { autocast, type Captured, compile, type Optimizer, stack, type Tensor } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import { contrastiveLoss } from '../model/loss.ts';
 
@@ -10,6 +10,11 @@ export interface StepOptions {
   readonly freezeImage: boolean;
   /** The largest norm of all gradients together; without it they are not clipped. */
   readonly maximumGradientNorm?: number;
+  /**
+   * Mixed: the products of the two towers take factors of half precision; the temporal head, which is a thousandth of the
+   * work, features, logits and the loss are in 32 bits. The optimizer is then one that scales the loss. f32 if absent.
+   */
+  readonly precision?: 'f32' | 'mixed';
 }
 
 /** What a step reports, in the order of its elements. */
@@ -17,8 +22,10 @@ export interface StepMeasures {
   readonly loss: number;
   readonly videoToText: number;
   readonly textToVideo: number;
-  /** Before clipping; absent where gradients are neither clipped nor scaled. */
+  /** Before clipping; absent where gradients are neither clipped nor scaled. Not finite: the step was skipped. */
   readonly gradientNorm?: number;
+  /** The factor of the loss; absent where it is not scaled. */
+  readonly lossScale?: number;
 }
 
 /** Frames [B, T, 3, S, S], tokens [B, length] and classes [B] to the measures of the batch as one tensor. */
@@ -26,25 +33,32 @@ export type TrainingStep = Captured<readonly [Tensor, Tensor, Tensor], Tensor>;
 
 /** The captured step of a model; the model must be in training mode when it is first called. */
 export function trainingStep(model: ActionCLIP, optimizer: Optimizer, options: StepOptions): TrainingStep {
-  const { freezeText, freezeImage, maximumGradientNorm } = options;
+  const { freezeText, freezeImage, maximumGradientNorm, precision = 'f32' } = options;
   return compile((frames: Tensor, tokens: Tensor, labels: Tensor) => {
-    const frameFeatures = model.encodeFrames(frames);
+    const enabled = precision === 'mixed';
+    const frameFeatures = autocast(() => model.encodeFrames(frames), { enabled });
+    const text = autocast(() => model.encodeText(tokens), { enabled }); // [B, D]
     const video = model.fusion.forward(freezeImage ? frameFeatures.detach() : frameFeatures); // [B, D]
-    const text = model.encodeText(tokens); // [B, D]
     const loss = contrastiveLoss(model.logits(video, freezeText ? text.detach() : text), labels);
     optimizer.scaleLoss(loss.total).backward();
-    const measures: Tensor[] = [loss.total, loss.videoToText, loss.textToVideo];
+    const scale = optimizer.lossScale?.scale.detach();
     const norm = optimizer.update(maximumGradientNorm === undefined ? {} : { maxNorm: maximumGradientNorm });
-    if (norm) measures.push(norm);
-    return stack(measures);
+    const measures = [loss.total, loss.videoToText, loss.textToVideo, norm, scale];
+    return stack(measures.filter((measure) => measure !== undefined));
   });
 }
 
 /** Reads what a step reported. */
 export async function readMeasures(output: Tensor): Promise<StepMeasures> {
   const reading = output.data();
-  const [loss = Number.NaN, videoToText = Number.NaN, textToVideo = Number.NaN, norm] = await reading.finally(() =>
-    output.dispose(),
+  const [loss = Number.NaN, videoToText = Number.NaN, textToVideo = Number.NaN, norm, scale] = await reading.finally(
+    () => output.dispose(),
   );
-  return { loss, videoToText, textToVideo, ...(norm === undefined ? {} : { gradientNorm: norm }) };
+  return {
+    loss,
+    videoToText,
+    textToVideo,
+    ...(norm === undefined ? {} : { gradientNorm: norm }),
+    ...(scale === undefined ? {} : { lossScale: scale }),
+  };
 }

@@ -55,6 +55,8 @@ export interface TrainingOutcome {
   readonly evaluation?: Evaluation;
   /** Seconds of this process by activity. */
   readonly time: TimeSplit;
+  /** What of the training step did not run in its fastest form, with the reasons. */
+  readonly fallbacks: readonly string[];
   readonly lastCheckpoint: string;
   readonly bestCheckpoint: string;
   readonly log: string;
@@ -119,6 +121,7 @@ class Trainer {
   #evaluation: Evaluation | undefined;
   #pending: PendingStep | undefined;
   #planned = false;
+  #fallbacks: readonly string[] = [];
 
   constructor(run: TrainingRun, layout: ReturnType<typeof layoutOn>) {
     const { config, data, opened, datasets, clips } = run;
@@ -129,11 +132,13 @@ class Trainer {
     this.#templateDraws = new Random(config.seed).fork('templates');
     this.#optimizer = optimizerOf(model, config.solver, { layout });
     this.#schedule = scheduleOf(config.solver);
-    const { freezeText, freezeImage } = config.network;
+    const { freezeText, freezeImage, checkpoint } = config.network;
+    model.clip.checkpointing = checkpoint;
     const norm = config.solver.maximumGradientNorm;
     this.#step = trainingStep(model, this.#optimizer, {
       freezeText,
       freezeImage,
+      precision: config.solver.precision,
       ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
     });
     this.#encoder = new FeatureEncoder(model);
@@ -153,6 +158,7 @@ class Trainer {
       ...(this.#best === undefined ? {} : { best: this.#best }),
       ...(this.#evaluation === undefined ? {} : { evaluation: this.#evaluation }),
       time: this.#timing.split,
+      fallbacks: this.#fallbacks,
       lastCheckpoint: join(folder, LAST_CHECKPOINT),
       bestCheckpoint: join(folder, BEST_CHECKPOINT),
       log: join(folder, LOG_FILE),
@@ -213,11 +219,18 @@ class Trainer {
     if (before !== undefined) await this.#report(before);
   }
 
-  /** Says what memory a step will need, before the first one runs. */
+  /** Says what memory a step will need, and where it cannot be as fast as was asked, before the first one runs. */
   async #plan(inputs: readonly [Tensor, Tensor, Tensor]): Promise<void> {
     this.#planned = true;
-    const { memory } = await this.#step.prepare(...inputs);
+    const { memory, fallbacks } = await this.#step.prepare(...inputs);
+    this.#fallbacks = fallbacks;
     this.#given.progress?.message(`Planned memory of a training step: ${printPlan(memory)}`);
+    const { limits } = await (await defaultDevice()).backend();
+    if (this.#config.solver.precision === 'mixed' && limits.slowHalves !== undefined) {
+      this.#given.progress?.message(
+        `Mixed precision rounds the factors of products and brings no speed here: they are multiplied in 32 bits, since ${limits.slowHalves}`,
+      );
+    }
   }
 
   /** One prompt for each clip: its class in a template drawn uniformly. Equal places in training draw the same. */

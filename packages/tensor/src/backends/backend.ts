@@ -39,6 +39,8 @@ export interface Limits {
   readonly bufferBytes: number;
   /** Element types that a kernel may load and store. */
   readonly dtypes: ReadonlySet<DType>;
+  /** Why matrix products of factors of half precision are no faster than others; absent where they are. */
+  readonly slowHalves?: string;
   /** Kinds of kernel beside loops and scatters that its programs may contain. */
   readonly templates: ReadonlySet<Template>;
   /**

@@ -26,6 +26,7 @@ const spellings: Readonly<Partial<Record<ScalarOp, Spell>>> = {
   ne: infix('!=='),
   min: ([a, b]) => `Math.min(${a}, ${b})`,
   max: ([a, b]) => `Math.max(${a}, ${b})`,
+  half: ([a]) => `half(${a})`,
   select: ([a, b, c]) => `${a} ? ${b} : ${c}`,
 };
 

@@ -4,38 +4,33 @@
  */
 import { roundToHalf } from '../dtype.ts';
 import { type Expr, half } from '../expr/expr.ts';
+import type { Kernel } from './kernel.ts';
 
-/** The operands whose values such a term has, up to their sign. */
+/** The operands whose values a term has, up to their sign. */
 const kept: Readonly<Partial<Record<Expr['op'], (args: readonly Expr[]) => readonly Expr[]>>> = {
   neg: (args) => args,
   abs: (args) => args,
   select: (args) => args.slice(1),
 };
 
-export class Halves {
-  readonly #known = new Set<Expr>();
-
-  /** Says that `term` is loaded from a buffer of f16. */
-  add(term: Expr): Expr {
-    this.#known.add(term);
-    return term;
-  }
-
-  /** `term` rounded to half precision: itself where it has no more. */
-  round(term: Expr): Expr {
-    return this.#has(term) ? term : half(term);
-  }
-
-  #has(term: Expr): boolean {
-    if (this.#known.has(term)) return true;
-    const has =
-      term.op === 'half' ||
-      (term.op === 'constant' && Object.is(roundToHalf(term.value), term.value)) ||
-      (kept[term.op]?.(term.args).every((arg) => this.#has(arg)) ?? false);
-    if (has) this.#known.add(term);
-    return has;
-  }
+/** Whether the values of `e` are of half precision, so that rounding to it changes nothing; `stored` says it of loads. */
+export function isHalf(e: Expr, stored: (load: Expr) => boolean): boolean {
+  if (e.op === 'half') return true;
+  if (e.op === 'load') return stored(e);
+  if (e.op === 'constant') return Object.is(roundToHalf(e.value), e.value);
+  return kept[e.op]?.(e.args).every((arg) => isHalf(arg, stored)) ?? false;
 }
+
+/** Whether `kernel` is a matrix product of factors of half precision. */
+export function multipliesHalves(kernel: Kernel): boolean {
+  if (kernel.kind !== 'loop' || !kernel.reduce?.factors) return false;
+  const { inputs, reduce } = kernel;
+  return (reduce.factors ?? []).every((factor) => isHalf(factor, ({ value }) => inputs[value]?.dtype === 'f16'));
+}
+
+/** `term` rounded to half precision: itself where it has no more. */
+export const rounded = (term: Expr, stored: (load: Expr) => boolean): Expr =>
+  isHalf(term, stored) ? term : half(term);
 
 /** The value to store for `term` in a buffer of f16, which rounds by itself. */
 export const beforeRounding = (term: Expr): Expr => (term.op === 'half' ? (term.args[0] as Expr) : term);

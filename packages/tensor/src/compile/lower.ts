@@ -11,7 +11,7 @@ import { sizeOf, stridesOf } from '../shape.ts';
 import { type Assembly, assembleOp } from './assemble.ts';
 import { collapse, divisions } from './collapse.ts';
 import { type Fusion, unshaped } from './fuse.ts';
-import { beforeRounding, Halves } from './halves.ts';
+import { beforeRounding, rounded } from './halves.ts';
 import type { BufferUse, Kernel, LoopKernel, ScatterKernel } from './kernel.ts';
 import { attentionKernel } from './lower-attention.ts';
 import { isComposite, type Resolution } from './resolution.ts';
@@ -121,13 +121,12 @@ function kernelOver(shape: readonly number[], root: Node, { stored, bufferOf, se
     return slot;
   };
 
-  const halves = new Halves();
+  const isStoredHalf = ({ value }: Expr): boolean => inputs[value]?.dtype === 'f16';
   const memo = new Map<string, Expr>();
   const visit = (node: Node, index: readonly Expr[]): Expr => {
     if (node !== root && stored.has(node)) {
       if (sizeOf(node.shape) === 0) return constant(0, dtypes[node.dtype].scalar);
-      const element = load(slotOf(node), flatten(index, node.shape), dtypes[node.dtype].scalar);
-      return node.dtype === 'f16' ? halves.add(element) : element;
+      return load(slotOf(node), flatten(index, node.shape), dtypes[node.dtype].scalar);
     }
     const key = `${node.id} ${index.map((e) => e.id).join(' ')}`;
     const known = memo.get(key);
@@ -139,7 +138,7 @@ function kernelOver(shape: readonly number[], root: Node, { stored, bufferOf, se
     else if (node.op.kind === 'contract') value = contraction(node, index, read);
     else if (node.op.at) value = node.op.at(node, index, read);
     else throw new Error(`lower: ${node.op.name} has no elements`);
-    if (node.dtype === 'f16') value = halves.round(value);
+    if (node.dtype === 'f16') value = rounded(value, isStoredHalf);
     names.push(node.op === mapOp ? (node.attributes as MapAttributes).name : node.op.name);
     memo.set(key, value);
     return value;
@@ -162,7 +161,7 @@ function kernelOver(shape: readonly number[], root: Node, { stored, bufferOf, se
     const { scalar } = dtypes[node.dtype];
     if (inner === 0) return constant(0, scalar);
     const k = axis(rank, inner);
-    const taken = (factor: Expr): Expr => (precisionOf(node) === 'half' ? halves.round(factor) : factor);
+    const taken = (factor: Expr): Expr => (precisionOf(node) === 'half' ? rounded(factor, isStoredHalf) : factor);
     const a = taken(read(0, [...index.slice(0, -1), k]));
     const b = taken(read(1, [...index.slice(0, -2), k, index[index.length - 1] as Expr]));
     // The template takes rows and columns from the last two axes, which holds as views never come between.

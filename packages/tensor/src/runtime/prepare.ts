@@ -3,6 +3,7 @@ import type { Backend, Executable } from '../backends/backend.ts';
 import { placeParts } from '../compile/assemble.ts';
 import { attributeText } from '../compile/attributes.ts';
 import { fuse } from '../compile/fuse.ts';
+import { multipliesHalves } from '../compile/halves.ts';
 import { lower } from '../compile/lower.ts';
 import { type Plan, plan } from '../compile/plan.ts';
 import { type Resolution, resolution } from '../compile/resolution.ts';
@@ -115,8 +116,14 @@ export async function prepare(
       ),
     ),
     kernelNames: planned.program.kernels.map(({ name }) => name),
-    fallbacks: [...seen.undone, ...(executable.stats.fallbacks ?? [])],
+    fallbacks: [...seen.undone, ...slowHalves(backend, planned.program), ...(executable.stats.fallbacks ?? [])],
   };
+}
+
+/** Says it where factors are of half precision, and multiplied no faster for it. */
+function slowHalves({ limits }: Backend, { kernels }: Plan['program']): string[] {
+  if (limits.slowHalves === undefined || !kernels.some(multipliesHalves)) return [];
+  return [`matrix products of half precision are computed in 32 bits, since ${limits.slowHalves}`];
 }
 
 function checkDTypes(backend: Backend, nodes: readonly Node[]): void {

@@ -164,6 +164,7 @@ class ReferenceBackend implements Backend {
     buffersPerKernel: 64,
     bufferBytes: 2 ** 31,
     dtypes: new Set(Object.keys(dtypes) as DType[]),
+    slowHalves: 'the reference computes in 64 bits',
     templates: new Set<Template>(['rows']),
   };
   private live = 0;

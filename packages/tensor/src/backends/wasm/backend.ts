@@ -109,6 +109,7 @@ class WasmBackend implements Backend {
       buffersPerKernel: 1024,
       bufferBytes: memory.limit,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
+      slowHalves: 'WebAssembly multiplies in 32 bits',
       templates: new Set<Template>(['rows', 'attention']),
     };
     this.#records = new FinalizationRegistry((piece) => {

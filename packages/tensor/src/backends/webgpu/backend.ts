@@ -21,7 +21,7 @@ import { Pipelines } from './pipelines.ts';
 import { openStore } from './schedule-store.ts';
 import { Staging } from './staging.ts';
 import { Stopwatch } from './stopwatch.ts';
-import { type Target, targetOf } from './target.ts';
+import { slowHalves, type Target, targetOf } from './target.ts';
 import { fromStored, toStored, wholeWords } from './transfer.ts';
 import type { Shader } from './wgsl.ts';
 
@@ -85,6 +85,7 @@ class DeviceBackend implements WebGPUBackend {
       buffersPerKernel: maxStorageBuffersPerShaderStage,
       bufferBytes,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
+      ...slowHalves(this.target),
       templates: new Set(['attention']),
       loaderCost: 9, // (x / 255 - mean) / deviation
     };

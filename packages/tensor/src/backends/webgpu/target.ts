@@ -103,3 +103,10 @@ export async function targetOf(device: GPUDevice, info: GPUAdapterInfo): Promise
     buffers: limits.maxStorageBuffersPerShaderStage,
   };
 }
+
+/** Why products of factors of half precision are no faster than others on `target`, where that is so. */
+export function slowHalves({ f16, matrices }: Target): { readonly slowHalves?: string } {
+  if (!f16) return { slowHalves: 'the adapter has no shader-f16' };
+  const multiplies = matrices.some((shape) => shape.componentType === 'f16' && shape.resultComponentType === 'f32');
+  return multiplies ? {} : { slowHalves: 'the adapter has no subgroup matrices of f16' };
+}

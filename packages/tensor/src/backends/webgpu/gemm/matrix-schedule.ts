@@ -1,6 +1,5 @@
 /** The sizes by which products of subgroup matrices are computed, and when they can be. */
-import { type DType, roundToHalf } from '../../../dtype.ts';
-import type { Expr } from '../../../expr/expr.ts';
+import { multipliesHalves } from '../../../compile/halves.ts';
 import { bindingsOf, elementsPerThread } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { product } from '../wgsl.ts';
@@ -71,25 +70,9 @@ function fragmentOf({ matrices }: Target): FragmentShape | undefined {
   return best;
 }
 
-/** The operands whose values a term has, up to their sign. */
-const kept: Readonly<Partial<Record<Expr['op'], (args: readonly Expr[]) => readonly Expr[]>>> = {
-  neg: (args) => args,
-  abs: (args) => args,
-  select: (args) => args.slice(1),
-};
-
-/** Whether the values of `e` are of half precision, so that taking them as halves changes nothing. */
-export function isHalf(e: Expr, dtypeOf: (slot: number) => DType | undefined): boolean {
-  if (e.op === 'half') return true;
-  if (e.op === 'load') return dtypeOf(e.value) === 'f16';
-  if (e.op === 'constant') return Object.is(roundToHalf(e.value), e.value);
-  return kept[e.op]?.(e.args).every((arg) => isHalf(arg, dtypeOf)) ?? false;
-}
-
 /** How many products `kernel` takes on `target`; undefined where matrices are not for it. */
 function productsFor(kernel: Contraction, target: Target): MatrixSchedule['products'] | undefined {
-  const dtypeOf = (slot: number): DType | undefined => kernel.inputs[slot]?.dtype;
-  if (kernel.reduce.factors.every((factor) => isHalf(factor, dtypeOf))) return 1;
+  if (multipliesHalves(kernel)) return 1;
   return target.products === 'split-half' ? 3 : undefined;
 }
 

@@ -1,0 +1,3 @@
+import { describeMixedCases } from './run-case.ts';
+
+describeMixedCases('reference', ['mean', 'transf']);
