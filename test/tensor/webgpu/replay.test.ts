@@ -17,10 +17,10 @@ const noise = (n: number, seed: number): Float32Array =>
   Float32Array.from({ length: n }, (_, i) => Math.sin(1 + i * 12.9898 + seed * 78.233));
 
 /** A step of a small regression: x [4, 6], y [4, 3]. */
-function regression() {
+function regression(layout: 'flat' | 'separate' = 'separate') {
   const weight = tensor(noise(18, 1), { shape: [6, 3], requiresGrad: true, device });
   const bias = tensor(noise(3, 2), { requiresGrad: true, device });
-  const optimizer = new AdamW([weight, bias], { learningRate: 0.01 });
+  const optimizer = new AdamW([weight, bias], { learningRate: 0.01, layout });
   const step = compile((x: Tensor, y: Tensor) => {
     const loss = x.matmul(weight).add(bias).tanh().sub(y).square().mean();
     loss.backward();
@@ -36,32 +36,36 @@ function regression() {
 }
 
 describe('a captured training step', () => {
-  it('makes nothing after its first calls, and is one submit, with fresh arguments at every step', async () => {
-    const { step, batch, optimizer } = regression();
-    const pending: Promise<number>[] = [];
-    const run = async (i: number): Promise<void> => {
-      const inputs = batch(i);
-      const loss = await step(...inputs);
-      for (const input of inputs) input.dispose();
-      pending.push(loss.item().finally(() => loss.dispose()));
-      if (pending.length > 2) await pending[pending.length - 3];
-    };
-    for (let i = 0; i < 6; i++) await run(i);
-    await Promise.all(pending);
-    const before = counts();
-    for (let i = 6; i < 16; i++) {
-      for (const group of optimizer.groups) group.learningRate = 0.01 / i;
-      await run(i);
-      expect(step.stats().created).toEqual({ buffers: 0, bindGroups: 0, pipelines: 0 });
-    }
-    const losses = await Promise.all(pending);
-    // For each step its run and the copy of its loss; its two arguments and its rate.
-    expect(between(before, counts())).toMatchObject({
-      ...{ buffers: 0, liveBuffers: 0, bindGroups: 0, pipelines: 0, modules: 0, submits: 20, writes: 30 },
-    });
-    expect(step.stats()).toMatchObject({ passes: 1, submits: 1, runs: 16, traces: 1, ran: 'webgpu' });
-    expect(new Set(losses).size).toBe(16);
-  });
+  it.each(['separate', 'flat'] as const)(
+    'with %s parameters makes nothing after its first calls, and is one submit, with fresh arguments at every step',
+    async (layout) => {
+      const { step, batch, optimizer, parameters } = regression(layout);
+      await realize(parameters);
+      const pending: Promise<number>[] = [];
+      const run = async (i: number): Promise<void> => {
+        const inputs = batch(i);
+        const loss = await step(...inputs);
+        for (const input of inputs) input.dispose();
+        pending.push(loss.item().finally(() => loss.dispose()));
+        if (pending.length > 2) await pending[pending.length - 3];
+      };
+      for (let i = 0; i < 6; i++) await run(i);
+      await Promise.all(pending);
+      const before = counts();
+      for (let i = 6; i < 16; i++) {
+        for (const group of optimizer.groups) group.learningRate = 0.01 / i;
+        await run(i);
+        expect(step.stats().created).toEqual({ buffers: 0, bindGroups: 0, pipelines: 0 });
+      }
+      const losses = await Promise.all(pending);
+      // For each step its run and the copy of its loss; its two arguments and its rate.
+      expect(between(before, counts())).toMatchObject({
+        ...{ buffers: 0, liveBuffers: 0, bindGroups: 0, pipelines: 0, modules: 0, submits: 20, writes: 30 },
+      });
+      expect(step.stats()).toMatchObject({ passes: 1, submits: 1, runs: 16, traces: 1, ran: 'webgpu' });
+      expect(new Set(losses).size).toBe(16);
+    },
+  );
 
   it('gives with fresh, repeated, and computed arguments what an uncaptured one gives', async () => {
     const [captured, plain] = [regression(), regression()];
