@@ -112,6 +112,20 @@ describe('a captured training step', () => {
   });
 });
 
+it('a captured function gives back the memory that it keeps between calls, and takes it again', async () => {
+  const own = await openDevice('webgpu', { allowSoftware: true });
+  const x = tensor(noise(3000, 1), { device: own });
+  const f = compile((y: Tensor) => y.sub(y.exp().sum()).exp().sum());
+  const first = await (await f(x)).item();
+  await (await f(x)).item();
+  const held = (await own.memory()).live;
+  await f.trim();
+  expect((await own.memory()).live).toBeLessThan(held);
+  expect(await (await f(x)).item()).toBe(first);
+  expect(f.stats().traces).toBe(1);
+  await own.close();
+});
+
 it('uncaptured computations of one moment go to the device together', async () => {
   const x = tensor(noise(5, 1), { device });
   await realize([x.add(0)]);

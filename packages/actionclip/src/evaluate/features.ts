@@ -1,5 +1,5 @@
 /** Features of a trained model over whole data sets: clips and prompts, batch by batch in programs of one shape. */
-import { compile, type Tensor, tensor } from '@actionclip/tensor';
+import { type Captured, compile, type Tensor, tensor } from '@actionclip/tensor';
 import { unit } from '@actionclip/transformer';
 import type { ClipBatch, ClipLoader } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
@@ -39,8 +39,8 @@ const promptBatch = 64;
  */
 export class FeatureEncoder {
   readonly #model: ActionCLIP;
-  readonly #video: (frames: Tensor) => Promise<Tensor>;
-  readonly #text: (tokens: Tensor) => Promise<Tensor>;
+  readonly #video: Captured<[Tensor], Tensor>;
+  readonly #text: Captured<[Tensor], Tensor>;
 
   constructor(model: ActionCLIP) {
     this.#model = model;
@@ -80,6 +80,12 @@ export class FeatureEncoder {
       parts.push(features.subarray(0, Math.min(rows, count - first) * width));
     }
     return { rows: concatenated(parts), width, templates, classes };
+  }
+
+  /** Gives back the memory that encoding keeps on the device until it is used again. */
+  async trim(): Promise<void> {
+    await this.#video.trim();
+    await this.#text.trim();
   }
 
   /** Runs a captured function on an input of its own with dropout off; the mode of the model is left as it was. */

@@ -309,10 +309,13 @@ class Trainer {
       corruptClips: (clips?.corruptClips ?? 'error') === 'error' ? 'error' : 'skip',
     });
     const loader = this.#validationLoader;
+    // Steps and validations take turns with the memory: the device never holds the workspace of both.
+    await this.#step.trim();
     const evaluation = await this.#timing.measure('validation', async () => {
       const prompts = await this.#encoder.prompts(this.#prompts);
       return evaluateFeatures(await this.#encoder.clips(loader, batchSize), prompts);
     });
+    await this.#encoder.trim();
     const validation: Validation = { epoch, top1: evaluation.top1, top5: evaluation.top5 };
     this.#evaluation = evaluation;
     const { top1, top5, meanClassAccuracy } = evaluation;

@@ -10,7 +10,9 @@ export interface Captured<A extends readonly Tensor[], R extends Result> {
   stats(): StepStats;
   /** Traces and compiles for arguments like these, and runs nothing. */
   prepare(...args: A): Promise<StepStats>;
-  /** Gives back what the function keeps on its device between calls; a later call traces again. */
+  /** Gives back the memory that the function keeps on its device between calls; the next call takes it again. */
+  trim(): Promise<void>;
+  /** Gives back all that the function keeps on its device; a later call traces again. */
   dispose(): Promise<void>;
 }
 
@@ -84,7 +86,10 @@ export function compile<A extends readonly Tensor[]>(step: (...args: A) => unkno
     latest = await programFor(args);
     return stats();
   };
+  const trim = async (): Promise<void> => {
+    for (const program of programs.values()) await (await program).trim();
+  };
   const dispose = (): Promise<void> => closeAll(programs);
   collected.register(captured, programs);
-  return Object.assign(captured, { stats, prepare, dispose });
+  return Object.assign(captured, { stats, prepare, trim, dispose });
 }

@@ -129,6 +129,11 @@ export class CapturedProgram {
     return this.device.exclusively(() => this.run(args));
   }
 
+  /** Gives back the memory kept for the next run, after the work under way. */
+  trim(): Promise<void> {
+    return this.device.exclusively(async () => this.kept.trim());
+  }
+
   /** Gives back what the program holds, after the work under way. */
   close(): Promise<void> {
     return this.device.exclusively(async () => {
