@@ -6,8 +6,7 @@ import { AdamW, type Device, gradients, realize, setDefaultDevice, Tensor, tenso
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { create } from 'webgpu';
 import { createWebGPUBackend, type WebGPUBackend } from '../../../packages/tensor/src/backends/webgpu/backend.ts';
-import { candidates } from '../../../packages/tensor/src/backends/webgpu/gemm/choose.ts';
-import { shadersOf } from '../../../packages/tensor/src/backends/webgpu/kernels.ts';
+import { schedulesOf, shadersOf } from '../../../packages/tensor/src/backends/webgpu/kernels.ts';
 import {
   baseTarget,
   type MatrixShape,
@@ -222,7 +221,7 @@ describe.each(targets)('with $name', ({ target, features: wanted }) => {
     tried.set(wanted.join(), before);
     const results: Promise<string | undefined>[] = [];
     for (const kernel of kernels) {
-      for (const schedule of [undefined, ...candidates(kernel, target)]) {
+      for (const schedule of [undefined, ...schedulesOf(kernel, target)]) {
         for (const shader of shadersOf(kernel, target, schedule).shaders) {
           if (seen.has(shader.code)) continue;
           seen.add(shader.code);

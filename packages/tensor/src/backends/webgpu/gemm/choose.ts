@@ -2,6 +2,7 @@
  * The choice among the variants of matrix products. A schedule is plain data that names its variant by its `kind`; the
  * first candidate is taken unless another one is asked for.
  */
+import { multipliesHalves } from '../../../compile/halves.ts';
 import type { Kernel } from '../../../compile/kernel.ts';
 import type { KernelShaders } from '../kernels.ts';
 import type { Target } from '../target.ts';
@@ -44,7 +45,7 @@ const rounded = (x: number): number => 2 ** Math.floor(Math.log2(x));
 
 /**
  * Kernels of one class are best computed by the same schedule: their sizes have the same powers of two, and agree in
- * what is divisible by 4. Empty where `kernel` is no matrix product.
+ * what is divisible by 4, in their types and in whether their factors are halves. Empty where `kernel` is no matrix product.
  */
 export function shapeClass(kernel: Kernel): string {
   const contraction = asContraction(kernel);
@@ -53,5 +54,6 @@ export function shapeClass(kernel: Kernel): string {
   const count = batch.reduce((a, b) => a * b, 1);
   const size = (x: number): string => `${rounded(x)}${x % 4 === 0 ? 'x4' : ''}`;
   const types = [...kernel.inputs, ...kernel.outputs].map(({ dtype }) => dtype).join(' ');
-  return `${rounded(count)} of ${size(m)} ${size(n)} ${size(k)}: ${types}`;
+  const halves = multipliesHalves(contraction) ? ', halves' : '';
+  return `${rounded(count)} of ${size(m)} ${size(n)} ${size(k)}: ${types}${halves}`;
 }
