@@ -296,7 +296,16 @@ describe.each(modes)('gpu.js in mode %s', (mode) => {
       await expect(runOn(backend, copy)).rejects.toThrow(/gpujs: copy: .* the i32 65537, past the 65536 .* in mode/);
       await expect(runOn(backend, cast)).rejects.toThrow(/gpujs: cast: .* past the 8388608 that single precision/);
     }
-    const rows = { kind: 'rows', name: 'softmax', rows: 1, extent: 1, inputs: [], stages: [], outputs: [] } as const;
+    const rows = {
+      kind: 'rows',
+      name: 'softmax',
+      rows: 1,
+      extent: 1,
+      inputs: [],
+      stages: [],
+      columns: [],
+      outputs: [],
+    } as const;
     await expect(backend.compile({ buffers: [], bindings: 0, kernels: [rows] })).rejects.toThrow(
       /gpujs: softmax: .* kernels of kind 'rows'/,
     );

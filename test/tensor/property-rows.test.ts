@@ -37,6 +37,7 @@ function spied(templates: readonly Template[]): { device: Device; programs: Prog
 
 const separate = spied([]);
 const joined = spied(['rows']);
+const withColumns = spied(['rows', 'columns']);
 let wasm: Device;
 beforeAll(async () => {
   wasm = await openDevice('wasm', { threads: 2, engineFlags: false });
@@ -112,6 +113,7 @@ async function expectAgreement(make: () => readonly Tensor[], tolerance: number,
     }
   };
   await compare(joined.device, 1e-12);
+  await compare(withColumns.device, 1e-12);
   await compare(wasm, tolerance);
 }
 
@@ -228,6 +230,27 @@ describe('row kernels', () => {
     expect(await kernelsOf(() => [layerNorm(x, [20], weight, bias)])).toHaveLength(1);
     expect(await kernelsOf(() => gradients(x.softmax(2).mul(slopes).sum(), [x]))).toHaveLength(1);
     expect(await kernelsOf(() => gradients(layerNorm(x, [20], weight, bias).mul(slopes).sum(), [x]))).toHaveLength(1);
+  });
+
+  it('the gradients of scale and shift are folded in the kernel of the gradient of x, where the device folds columns', async () => {
+    setDefaultDevice(withColumns.device);
+    const waves = (...shape: number[]): Tensor => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      return tensor(Array.from({ length: size }, (_, i) => Math.sin(i))).reshape(shape);
+    };
+    const [x, weight, bias, slopes] = [waves(10, 9, 20), waves(20), waves(20), waves(10, 9, 20)] as const;
+    await Promise.all([x, weight, bias, slopes].map((input) => input.data()));
+    for (const input of [x, weight, bias]) input.requiresGrad = true;
+    const all = compile(() => gradients(layerNorm(x, [20], weight, bias).mul(slopes).sum(), [x, weight, bias]));
+    await all();
+    expect(all.stats().kernels).toHaveLength(1);
+    // Sums of the columns of what another kernel computes, and sums of several matrices of which one is the same.
+    const sums = compile(() => {
+      const y = x.tanh().mul(slopes);
+      return [y, y.sum([0, 1]), x.mul(slopes).sum([0, 1]), x.max(0).max(0)];
+    });
+    await sums();
+    expect(sums.stats().kernels.length).toBeLessThanOrEqual(3);
   });
 
   it('only devices that have row kernels are given them', () => {

@@ -35,6 +35,7 @@ function softmaxRows(rows: number, extent: number): RowKernel {
       { buffer: 0, dtype: 'f32' },
       { buffer: 1, dtype: 'f32' },
     ],
+    columns: [],
     stages: [
       { op: 'max', body: x },
       { op: 'sum', body: power },
@@ -84,6 +85,7 @@ describe('row kernels', () => {
           const value = select(lt(cast(own, 'f32'), constant(0.25)), cast(own, dtypes[target].scalar), last);
           const kernel: RowKernel = {
             kind: 'rows',
+            columns: [],
             name: `${ops} of ${rows} rows of ${extent} ${dtype} to ${target}`,
             rows,
             extent,
@@ -126,6 +128,7 @@ describe('row kernels', () => {
     const x = load(0, point(4, 10), 'f32');
     const kernel: RowKernel = {
       ...softmaxRows(4, 10),
+      columns: [],
       stages: [
         { op: 'sum', body: x },
         { op: 'max', body: mul(x, x) },

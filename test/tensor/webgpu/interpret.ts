@@ -7,9 +7,10 @@ import type {
   LoopKernel,
   Program,
   ReduceOp,
+  RowKernel,
   ScatterKernel,
 } from '../../../packages/tensor/src/compile/kernel.ts';
-import { type DType, dtypes, fromHalfBits, toHalfBits } from '../../../packages/tensor/src/dtype.ts';
+import { type DType, dtypes, fromHalfBits, type ScalarType, toHalfBits } from '../../../packages/tensor/src/dtype.ts';
 import { evaluateScalar } from '../../../packages/tensor/src/expr/evaluate.ts';
 import type { Expr, ScalarOp } from '../../../packages/tensor/src/expr/expr.ts';
 
@@ -48,8 +49,12 @@ function coordinates(index: number, extents: readonly number[]): number[] {
 
 const count = (extents: readonly number[]): number => extents.reduce((a, b) => a * b, 1);
 
-function interpretLoop(kernel: LoopKernel, buffers: number[][]): void {
-  const evaluate = (e: Expr, axes: readonly number[], folded: number): number => {
+/** Evaluates terms of a kernel at a point, given the results of its folds. */
+function evaluator(
+  { name, inputs }: LoopKernel | RowKernel,
+  buffers: readonly (readonly number[])[],
+): (e: Expr, axes: readonly number[], folded: readonly number[]) => number {
+  return (e, axes, folded) => {
     const known = new Map<Expr, number>();
     const visit = (part: Expr): number => {
       const done = known.get(part);
@@ -57,11 +62,11 @@ function interpretLoop(kernel: LoopKernel, buffers: number[][]): void {
       let value: number;
       if (part.op === 'constant') value = part.value;
       else if (part.op === 'axis') value = axes[part.value] as number;
-      else if (part.op === 'accumulator') value = folded;
+      else if (part.op === 'accumulator') value = folded[part.value] as number;
       else if (part.op === 'load') {
-        const buffer = buffers[kernel.inputs[part.value]?.buffer ?? -1] as number[];
+        const buffer = buffers[inputs[part.value]?.buffer ?? -1] as number[];
         value = buffer[visit(part.args[0] as Expr)] as number;
-        if (value === undefined) throw new Error(`${kernel.name}: a load is out of bounds`);
+        if (value === undefined) throw new Error(`${name}: a load is out of bounds`);
       } else {
         const from = part.op === 'select' ? part.type : (part.args[0]?.type ?? part.type);
         value = evaluateScalar(part.op, part.type, from, part.args.map(visit));
@@ -71,23 +76,61 @@ function interpretLoop(kernel: LoopKernel, buffers: number[][]): void {
     };
     return visit(e);
   };
+}
+
+/** The fold of `steps` values, joined in order. */
+function fold(op: ReduceOp, type: ScalarType, steps: number, value: (step: number) => number): number {
+  let folded = value(0);
+  for (let step = 1; step < steps; step++) folded = evaluateScalar(joins[op], type, type, [folded, value(step)]);
+  return folded;
+}
+
+function interpretLoop(kernel: LoopKernel, buffers: number[][]): void {
+  const evaluate = evaluator(kernel, buffers);
   const results = kernel.outputs.map(() => [] as number[]);
   for (let index = 0; index < count(kernel.shape); index++) {
     const axes = coordinates(index, kernel.shape);
-    let folded = 0;
     const { reduce } = kernel;
-    if (reduce) {
-      const type = reduce.body.type;
-      for (let step = 0; step < count(reduce.extent); step++) {
-        const value = evaluate(reduce.body, [...axes, ...coordinates(step, reduce.extent)], 0);
-        folded = step === 0 ? value : evaluateScalar(joins[reduce.op], type, type, [folded, value]);
-      }
-    }
+    const folded = reduce
+      ? fold(reduce.op, reduce.body.type, count(reduce.extent), (step) =>
+          evaluate(reduce.body, [...axes, ...coordinates(step, reduce.extent)], []),
+        )
+      : 0;
     kernel.outputs.forEach(({ value, dtype }, i) => {
-      results[i]?.push(stored[dtype](evaluate(value, axes, folded)));
+      results[i]?.push(stored[dtype](evaluate(value, axes, [folded])));
     });
   }
   kernel.outputs.forEach(({ buffer }, i) => {
+    buffers[buffer] = results[i] as number[];
+  });
+}
+
+function interpretRows(kernel: RowKernel, buffers: number[][]): void {
+  const { rows, extent, stages, columns, outputs } = kernel;
+  const evaluate = evaluator(kernel, buffers);
+  const range = (length: number): number[] => Array.from({ length }, (_, i) => i);
+  const folded = range(rows).map((row) => {
+    const done: number[] = [];
+    for (const { op, body } of stages) {
+      done.push(fold(op, body.type, extent, (element) => evaluate(body, [row, element], done)));
+    }
+    return done;
+  });
+  const columnResults = range(extent).map((column) => {
+    const none = stages.map(() => Number.NaN);
+    const sums = columns.map(({ op, body }) =>
+      fold(op, body.type, rows, (row) => evaluate(body, [row, column], folded[row] as number[])),
+    );
+    return [...none, ...sums];
+  });
+  const values = {
+    element: (e: Expr) =>
+      range(rows).flatMap((row) => range(extent).map((i) => evaluate(e, [row, i], folded[row] as number[]))),
+    row: (e: Expr) => range(rows).map((row) => evaluate(e, [row], folded[row] as number[])),
+    column: (e: Expr) => range(extent).map((i) => evaluate(e, [Number.NaN, i], columnResults[i] as number[])),
+  };
+  const results = outputs.map(({ per, value, dtype }) => values[per](value).map(stored[dtype]));
+  outputs.forEach(({ buffer }, i) => {
     buffers[buffer] = results[i] as number[];
   });
 }
@@ -114,6 +157,7 @@ export function interpret({ kernels, buffers }: Case): number[][] {
   const contents = buffers.map(({ values }) => [...values]);
   for (const kernel of kernels) {
     if (kernel.kind === 'loop') interpretLoop(kernel, contents);
+    else if (kernel.kind === 'rows') interpretRows(kernel, contents);
     else if (kernel.kind === 'scatter') interpretScatter(kernel, contents);
     else throw new Error(`no interpretation of ${kernel.kind}`);
   }

@@ -30,7 +30,7 @@ export interface Created {
 }
 
 /** Kinds of kernel beside loops and scatters, which a backend may have or not. */
-export type Template = 'rows' | 'attention';
+export type Template = 'rows' | 'columns' | 'attention';
 
 export interface Limits {
   /** Most distinct buffers that one kernel may touch, outputs included. */

@@ -59,17 +59,26 @@ export interface LoopKernel {
 }
 
 export interface RowOutput extends Output {
-  /** Whether there is a value for every element of a row ([rows, extent]), or one for the row ([rows]). */
-  readonly per: 'element' | 'row';
+  /** What there is a value for: every element ([rows, extent]), every row ([rows]), or every column ([extent]). */
+  readonly per: 'element' | 'row' | 'column';
+}
+
+/** One reduction of a row kernel. */
+export interface Fold {
+  readonly op: ReduceOp;
+  readonly body: Expr;
 }
 
 /**
  * Reductions of the same rows that build on one another, and what is computed from them: for every row, each stage
- * in turn folds its `body` over the row's elements, then the outputs are stored.
+ * in turn folds its `body` over the row's elements, then the outputs are stored. Beside that, each of `columns` folds
+ * its body over all rows, for every column.
  *
  * Axis 0 numbers the rows and axis 1 the elements of a row. Bodies and values may use the results of earlier stages:
- * the accumulator's `value` is the stage. A value per row, like a stage's result, does not depend on axis 1. Every
- * load moves by single elements along axis 1, or not at all. No output is the same program buffer as an input.
+ * the accumulator's `value` is the stage. Values per column alone may use the folded columns, whose accumulators are
+ * numbered on after the stages. A value per row, like a stage's result, does not depend on axis 1, and a value per
+ * column neither on axis 0 nor on stages. Every load moves by single elements along axis 1, or not at all. No output is
+ * the same program buffer as an input.
  */
 export interface RowKernel {
   readonly kind: 'rows';
@@ -77,9 +86,14 @@ export interface RowKernel {
   readonly rows: number;
   readonly extent: number;
   readonly inputs: readonly BufferUse[];
-  readonly stages: readonly { readonly op: ReduceOp; readonly body: Expr }[];
+  readonly stages: readonly Fold[];
+  /** Empty for backends without the template `columns`. With stages, the extent is at most `widestColumns`. */
+  readonly columns: readonly Fold[];
   readonly outputs: readonly RowOutput[];
 }
+
+/** A kernel that folds rows and columns holds a whole row in the registers of a workgroup. */
+export const widestColumns = 4096;
 
 /**
  * The adjoint of indexing: `output` [outer, size, inner] = 0, then for each outer o, count i, inner d, in rising i:

@@ -91,7 +91,9 @@ export async function prepare(
   );
   const kept = new Set(computed.map(target));
   const updates = new Set(replaced.keys());
-  const rows = templates.has('rows') ? mergeRows(loops, kept, updates, buffersPerKernel) : loops;
+  const rows = templates.has('rows')
+    ? mergeRows(loops, kept, updates, buffersPerKernel, templates.has('columns'))
+    : loops;
   const lowered = mergeSiblings(rows, kept, updates, buffersPerKernel);
   const used = leaves.filter((leaf) => read.has(leaf));
   const kernels = placeParts(lowered.kernels, lowered.nodes, kept);

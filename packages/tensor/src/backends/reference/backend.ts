@@ -115,16 +115,26 @@ function compileLoop(kernel: LoopKernel): Run {
 }
 
 function compileRows(kernel: RowKernel): Run {
-  const { rows, extent, stages, outputs } = kernel;
+  const { rows, extent, stages, columns, outputs } = kernel;
   const overRow = `for (let i1 = 0; i1 < ${extent}; i1++) {`;
-  const source = [...bufferNames(kernel), `for (let i0 = 0; i0 < ${rows}; i0++) {`];
+  const folded = (f: number): string => `acc${stages.length + f}`;
+  const source = bufferNames(kernel);
+  columns.forEach(({ op }, f) => {
+    source.push(`const columns${f} = new Float64Array(${extent}).fill(${folds[op].start});`);
+  });
+  source.push(`for (let i0 = 0; i0 < ${rows}; i0++) {`);
   stages.forEach(({ op, body }, stage) => {
     source.push(`let acc${stage} = ${folds[op].start};`, overRow, ...foldLines(op, body, `acc${stage}`), '}');
   });
   const each = (per: RowOutput['per']): [number, RowOutput][] =>
     [...outputs.entries()].filter(([, output]) => output.per === per);
   source.push('{', ...storeLines(each('row'), 'i0'), '}');
-  source.push(overRow, ...storeLines(each('element'), `i0 * ${extent} + i1`), '}', '}');
+  source.push(overRow, ...storeLines(each('element'), `i0 * ${extent} + i1`), '}');
+  columns.forEach(({ op, body }, f) => {
+    source.push(overRow, ...foldLines(op, body, `columns${f}[i1]`), '}');
+  });
+  source.push('}', overRow, ...columns.map((_, f) => `const ${folded(f)} = columns${f}[i1];`));
+  source.push(...storeLines(each('column'), 'i1'), '}');
   return compileSource(source);
 }
 
@@ -165,7 +175,7 @@ class ReferenceBackend implements Backend {
     bufferBytes: 2 ** 31,
     dtypes: new Set(Object.keys(dtypes) as DType[]),
     slowHalves: 'the reference computes in 64 bits',
-    templates: new Set<Template>(['rows']),
+    templates: new Set<Template>(['rows', 'columns']),
   };
   private live = 0;
   private peak = 0;

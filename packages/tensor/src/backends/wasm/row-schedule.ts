@@ -4,6 +4,7 @@
  * by several passes is stored by the first of them, in an output's own row where it is that output's value.
  */
 import type { RowKernel } from '../../compile/kernel.ts';
+import { stagesByPass } from '../../compile/stages.ts';
 import { dtypes } from '../../dtype.ts';
 import { add, axis, constant, type Expr, load, mul, substitute, walk } from '../../expr/expr.ts';
 import { depends } from './expression.ts';
@@ -87,23 +88,6 @@ export function rowSchedule(kernel: RowKernel, room: number): RowSchedule {
     return { folds, stores: late.map(({ i, value }) => ({ slot: inputs.length + i, value: within(value, pass) })) };
   });
   return { passes: passes.filter(({ folds, stores }) => folds.length + stores.length > 0), kept };
-}
-
-/** The stages of each pass: those whose bodies use the results of earlier passes alone. */
-function stagesByPass({ stages }: RowKernel): number[][] {
-  const passes: number[][] = [];
-  const passOf: number[] = [];
-  stages.forEach(({ body }, stage) => {
-    let pass = 0;
-    walk(body, (e) => {
-      if (e.op === 'accumulator') pass = Math.max(pass, (passOf[e.value] as number) + 1);
-    });
-    passOf.push(pass);
-    const list = passes[pass];
-    if (list) list.push(stage);
-    else passes[pass] = [stage];
-  });
-  return passes;
 }
 
 /** Nanoseconds of the operations that differ along the row; the others are done once. */

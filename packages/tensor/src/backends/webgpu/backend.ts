@@ -2,7 +2,7 @@
 import type { Kernel, Program } from '../../compile/kernel.ts';
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts';
 import { DeviceError, printBytes, ShapeError } from '../../errors.ts';
-import type { Backend, Created, Executable, Limits, Slot } from '../backend.ts';
+import type { Backend, Created, Executable, Limits, Slot, Template } from '../backend.ts';
 import { Tuner } from './autotune.ts';
 import { Commands } from './commands.ts';
 import {
@@ -86,7 +86,7 @@ class DeviceBackend implements WebGPUBackend {
       bufferBytes,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
       ...slowHalves(this.target),
-      templates: new Set(['attention']),
+      templates: new Set<Template>(['rows', 'columns', 'attention']),
       loaderCost: 9, // (x / 255 - mean) / deviation
     };
     this.reports = new DeviceReports(device, description);

@@ -10,14 +10,14 @@ import {
 } from './attention/choose.ts';
 import { candidates, type GemmSchedule, gemmShaders, shapeClass } from './gemm/choose.ts';
 import { loopShader } from './loop.ts';
+import { stripLoopShader } from './loop-strips.ts';
+import { rowShaders } from './rows.ts';
 import { scatterShaders } from './scatter.ts';
 import type { Target } from './target.ts';
 import { product, type Shader } from './wgsl.ts';
 
 /** Elements and steps are counted in i32, by threads of which the last ones count past the end. */
 const mostElements = 2 ** 31 - 2 ** 18;
-
-type KernelWithShaders = Extract<Kernel, { readonly kind: 'attention' | 'loop' | 'scatter' }>;
 
 /** How a kernel is computed, where there are several ways. A schedule can be kept as JSON, and is for kernels of one kind. */
 export type Schedule = AttentionSchedule | GemmSchedule;
@@ -34,11 +34,9 @@ export interface KernelShaders {
 
 /**
  * The shaders of `kernel`, by the first of its `candidates` unless `forced` names another one.
- * Throws DeviceError for a kernel of another kind or with too many elements.
+ * Throws DeviceError for a kernel with too many elements.
  */
 export function shadersOf(kernel: Kernel, target: Target, forced?: Schedule): KernelShaders {
-  if (kernel.kind === 'rows')
-    throw new DeviceError(`webgpu: ${kernel.name}: there is no template for kernels of kind ${kernel.kind}`);
   for (const count of countsOf(kernel)) {
     if (count <= mostElements) continue;
     throw new DeviceError(
@@ -46,11 +44,12 @@ export function shadersOf(kernel: Kernel, target: Target, forced?: Schedule): Ke
       'split the tensor',
     );
   }
+  if (kernel.kind === 'rows') return rowShaders(kernel, target);
   if (kernel.kind === 'scatter') return { shaders: scatterShaders(kernel, target) };
   if (kernel.kind === 'attention') return attentionShaders(kernel, target, forced as AttentionSchedule | undefined);
   const schedule = (forced as GemmSchedule | undefined) ?? candidates(kernel, target)[0];
   const asProduct = schedule && gemmShaders(kernel, target, schedule);
-  return asProduct ?? { shaders: [loopShader(kernel, target)] };
+  return asProduct ?? { shaders: [stripLoopShader(kernel, target) ?? loopShader(kernel, target)] };
 }
 
 /** The schedules that `kernel` can be computed by on `target`, the default first; none where there is but one way. */
@@ -66,9 +65,10 @@ export function scheduleClass(kernel: Kernel, { products }: Target): string {
 }
 
 /** What the threads of a kernel count: elements of outputs and sources, steps of reductions. */
-function countsOf(kernel: KernelWithShaders): number[] {
+function countsOf(kernel: Kernel): number[] {
   if (kernel.kind === 'loop') return [product(kernel.shape), product(kernel.reduce?.extent ?? [])];
   if (kernel.kind === 'attention') return attentionCounts(kernel);
+  if (kernel.kind === 'rows') return [kernel.rows * kernel.extent];
   return [kernel.outer * kernel.size * kernel.inner, kernel.outer * kernel.count * kernel.inner];
 }
 

@@ -33,7 +33,12 @@ export interface Binding {
   readonly strip?: string;
   /** Elements are bound four at a time, as a vector form says. */
   readonly vector?: true;
+  /** Whether threads that do not know of each other store into the same words. */
+  readonly shared?: true;
 }
+
+/** The declared type of the bound array's elements. */
+export const arrayType = ({ strip, shared, stored }: Binding): string => strip ?? (shared ? 'atomic<u32>' : stored);
 
 const storedTypes: Readonly<Record<DType, StoredType>> = {
   f32: 'f32',
@@ -109,7 +114,7 @@ export function loadText(use: BufferUse, binding: Binding, index: string): strin
 }
 
 /** WGSL that makes `value` an element of the bound array, or the low bits of a shared word. */
-function storedText(dtype: DType, stored: StoredType, value: string): string {
+export function storedText(dtype: DType, stored: StoredType, value: string): string {
   if (stored === 'f16') return `f16(${value})`;
   if (dtype === 'f16') return `half_bits(${value})`;
   if (dtype === 'u8') return `(${value} & 255u)`;

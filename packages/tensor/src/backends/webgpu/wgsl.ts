@@ -6,7 +6,7 @@ import type { BufferUse } from '../../compile/kernel.ts';
 import { add, axis, constant, type Expr, mul, walk } from '../../expr/expr.ts';
 import { libraryFor } from './library.ts';
 import { literal, spell } from './spellings.ts';
-import { type Binding, bindingOf, loadText } from './storage.ts';
+import { arrayType, type Binding, bindingOf, loadText } from './storage.ts';
 
 /** A compute shader with all that its dispatch needs beside the buffers themselves. */
 export interface Shader {
@@ -95,8 +95,8 @@ export class ShaderText {
    */
   module(body: readonly string[], threads: number): string {
     const lines = this.bindings.map(
-      ({ name, stored, strip, writable }, i) =>
-        `@group(0) @binding(${i + 1}) var<storage, ${writable ? 'read_write' : 'read'}> ${name}: array<${strip ?? stored}>;`,
+      (binding, i) =>
+        `@group(0) @binding(${i + 1}) var<storage, ${binding.writable ? 'read_write' : 'read'}> ${binding.name}: array<${arrayType(binding)}>;`,
     );
     const blocks = Math.max(1, Math.ceil(this.parameters.length / 4));
     const main = [
@@ -127,17 +127,19 @@ export const indented = (lines: readonly string[]): string[] => lines.map((line)
  * around it, so loop-invariant terms leave their loops.
  */
 export class Scope {
-  readonly lines: string[] = [];
+  readonly lines: string[];
   private readonly shader: ShaderText;
   private readonly parent: Scope | undefined;
   private readonly names = new Map<Expr, string>();
   private readonly axes = new Map<number, string>();
-  private accumulatorName: string | undefined;
+  private readonly accumulators = new Map<number, string>();
   private readonly local = new Map<Expr, boolean>();
 
-  constructor(shader: ShaderText, parent?: Scope) {
+  /** @param lines where its lines go: several scopes may write into one block in turn. */
+  constructor(shader: ShaderText, parent?: Scope, lines: string[] = []) {
     this.shader = shader;
     this.parent = parent;
+    this.lines = lines;
   }
 
   /** Says what loop variable `position` is called in this block. */
@@ -145,9 +147,9 @@ export class Scope {
     this.axes.set(position, name);
   }
 
-  /** Says what the finished reduction is called in this block. */
-  bindAccumulator(name: string): void {
-    this.accumulatorName = name;
+  /** Says what the finished reduction, or that of a stage, is called in this block. */
+  bindAccumulator(name: string, stage = 0): void {
+    this.accumulators.set(stage, name);
   }
 
   /** Says what a whole term is called in this block. Constants keep their own text. */
@@ -192,7 +194,7 @@ export class Scope {
     const name = this.names.get(e);
     if (name !== undefined) return name;
     if (e.op === 'axis') return this.axes.get(e.value);
-    return e.op === 'accumulator' ? this.accumulatorName : undefined;
+    return e.op === 'accumulator' ? this.accumulators.get(e.value) : undefined;
   }
 
   private lookUp(e: Expr): string | undefined {
