@@ -114,7 +114,8 @@ describe('a captured training step', () => {
 
 it('a captured function gives back the memory that it keeps between calls, and takes it again', async () => {
   const own = await openDevice('webgpu', { allowSoftware: true });
-  const x = tensor(noise(3000, 1), { device: own });
+  // Longer than the rows that become one kernel: the inner sum needs memory between two.
+  const x = tensor(noise(20_000, 1), { device: own });
   const f = compile((y: Tensor) => y.sub(y.exp().sum()).exp().sum());
   const first = await (await f(x)).item();
   await (await f(x)).item();
