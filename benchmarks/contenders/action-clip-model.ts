@@ -30,16 +30,19 @@ const configs: Readonly<Record<ModelName, ConfigOverrides>> = {
   'ViT-B/16': { network: { arch: 'ViT-B/16' } },
 };
 
+/** How matrix products are computed. */
+export type Precision = 'f32' | 'mixed';
+
 interface Opened extends OpenedModel {
   readonly config: Config;
 }
 
-async function openNamed(name: ModelName, frames: number, batch: number): Promise<Opened> {
+async function openNamed(name: ModelName, frames: number, batch: number, precision: Precision): Promise<Opened> {
   const { data, network, solver } = configs[name] as Record<string, object>;
   const { config } = configFrom({
     data: { label_list: 'built-in', num_segments: frames, batch_size: batch, ...data },
     network: { sim_header: 'Transf', ...network },
-    solver: { ...solver },
+    solver: { ...solver, precision },
   });
   const choices = name === 'small' ? smallModel(actionLabels) : {};
   return { config, ...(await openModel(describeModel(config, choices), 1)) };
@@ -66,8 +69,9 @@ function stepProducts({ clip, fusion, frames }: ActionCLIP, batch: number, textL
   return 2 * patches + 3 * (rest + temporal + texts + logits);
 }
 
-export async function prepareStep({ model: name, frames, batch }: StepWork): Promise<Prepared> {
-  const { model, tokenizer, config } = await openNamed(name, frames, batch);
+export async function prepareStep(work: StepWork, given: Precision): Promise<Prepared> {
+  const { model: name, frames, batch } = work;
+  const { model, tokenizer, config } = await openNamed(name, frames, batch, given);
   model.train();
   const { maximumGradientNorm, precision } = config.solver;
   const optimizer = optimizerOf(model, config.solver, { layout: layoutOn(await defaultDevice()) });
@@ -89,7 +93,7 @@ export async function prepareStep({ model: name, frames, batch }: StepWork): Pro
 }
 
 export async function prepareVideo({ model: name, frames }: VideoWork): Promise<Prepared> {
-  const { model } = await openNamed(name, frames, 1);
+  const { model } = await openNamed(name, frames, 1, 'f32');
   model.eval();
   const encode = compile((clip: Tensor) => model.encodeVideo(clip));
   const clip = pixels(1, model);

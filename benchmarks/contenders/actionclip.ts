@@ -25,10 +25,11 @@ import {
   type AttentionWork,
   type MatmulWork,
   type RowWork,
+  type StepWork,
   type TowerWork,
   towerOf,
 } from '../harness/work.ts';
-import { prepareStep, prepareVideo } from './action-clip-model.ts';
+import { type Precision, prepareStep, prepareVideo } from './action-clip-model.ts';
 import { findSoftware } from './navigator.ts';
 import { roof } from './roof.ts';
 
@@ -45,18 +46,37 @@ export async function openOnGPU(setting: Setting, precision: Precision): Promise
   await findSoftware(setting);
   const device = await openDevice('webgpu', { allowSoftware: setting.software });
   setDefaultDevice(device);
-  const { device: gpu } = (await device.backend()) as WebGPUBackend;
+  const backend = (await device.backend()) as WebGPUBackend;
+  const { device: gpu } = backend;
   const finish = async (): Promise<void> => {
     await gpu.queue.onSubmittedWorkDone();
   };
-  const waiting = Object.entries({ ...prepares(precision), ...roof(gpu) }).map(([kind, prepare]) => {
-    return [kind, async (work: never) => ({ ...(await prepare(work)), finish })];
+  const timed = (prepared: Prepared): Prepared => ({ ...prepared, finish });
+  // The device's clock counts what runs through the engine; the roof's runs do not.
+  const counted = (prepared: Prepared): Prepared => ({
+    ...timed(prepared),
+    ...(gpu.features.has('timestamp-query') ? { deviceTime: () => deviceTime(backend, prepared) } : {}),
   });
-  return { description: await describe(device), abilities: Object.fromEntries(waiting) as Abilities };
+  const abilities = {
+    ...afterwards(prepares(precision), counted),
+    ...afterwards(roof(gpu), timed),
+  } as Abilities;
+  return { description: await describe(device), abilities };
 }
 
-/** How matrix products are computed. */
-export type Precision = 'f32' | 'mixed';
+/** Abilities whose prepared work goes through `change`. */
+function afterwards(abilities: object, change: (prepared: Prepared) => Prepared): object {
+  const changed = ([kind, prepare]: [string, (work: never) => Promise<Prepared>]): [string, unknown] => {
+    return [kind, async (work: never) => change(await prepare(work))];
+  };
+  return Object.fromEntries(Object.entries(abilities).map(changed));
+}
+
+/** Milliseconds of the kernels of one run, by the device's clock. */
+async function deviceTime(backend: WebGPUBackend, { run }: Prepared): Promise<number> {
+  const times = await backend.profile(run);
+  return times.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+}
 
 const prepares = (precision: Precision) =>
   ({
@@ -66,7 +86,7 @@ const prepares = (precision: Precision) =>
     attention: prepareAttention,
     adamw: prepareAdam,
     imageTower: (work: TowerWork) => prepareTower(work, precision),
-    trainingStep: prepareStep,
+    trainingStep: (work: StepWork) => prepareStep(work, precision),
     video: prepareVideo,
   }) as const;
 

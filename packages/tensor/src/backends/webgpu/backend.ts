@@ -18,6 +18,7 @@ import { WebGPUExecutable } from './executable.ts';
 import { grid, type KernelShaders, type Schedule, scheduleClass, schedulesOf, shadersOf } from './kernels.ts';
 import { bufferOf, Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
+import { type KernelTime, Profile } from './profile.ts';
 import { openStore } from './schedule-store.ts';
 import { Staging } from './staging.ts';
 import { Stopwatch } from './stopwatch.ts';
@@ -27,6 +28,11 @@ import type { Shader } from './wgsl.ts';
 
 export interface WebGPUBackend extends Backend {
   readonly device: GPUDevice;
+  /**
+   * The time of every kernel that `work` runs, by the device's own clock. Each dispatch has a pass of its own, which
+   * takes longer in all than a run does otherwise. Throws DeviceError where the device has no timestamps.
+   */
+  profile(work: () => Promise<void>): Promise<KernelTime[]>;
   /** Compiles a program; with `forced`, by the schedules in it, and by the tables' for the kernels that it does not name. */
   compile(program: Program, forced?: ReadonlyMap<Kernel, Schedule>): Promise<Executable>;
 }
@@ -255,6 +261,19 @@ class DeviceBackend implements WebGPUBackend {
       bindGroups: this.bindGroups,
       pipelines: this.pipelines.created,
     };
+  }
+
+  async profile(work: () => Promise<void>): Promise<KernelTime[]> {
+    const profile = new Profile(this.device);
+    this.commands.submit();
+    this.commands.profile = profile;
+    try {
+      await work();
+    } finally {
+      this.commands.submit();
+      this.commands.profile = undefined;
+    }
+    return profile.times();
   }
 
   memory(): { readonly live: number; readonly peak: number } {

@@ -1,10 +1,13 @@
 /** Commands on their way to the queue: runs that follow each other at once share one encoder, one pass and one submit. */
+import type { Profile } from './profile.ts';
 
 /** What one run sends: pipeline, bind group and grid of each dispatch, in order. */
 export interface Dispatches {
   readonly pipelines: readonly GPUComputePipeline[];
   /** Workgroups of dispatch i: x at 2i, y at 2i + 1. */
   readonly grids: Uint32Array;
+  /** The kernels that the dispatches belong to. */
+  readonly names: readonly string[];
 }
 
 /** The bind groups of a run, and the program's buffers that they bind. */
@@ -26,6 +29,8 @@ export function encode(pass: GPUComputePassEncoder, { pipelines, grids }: Dispat
 }
 
 export class Commands {
+  /** While there is one, it encodes the runs. */
+  profile: Profile | undefined;
   private readonly device: GPUDevice;
   private encoder: GPUCommandEncoder | undefined;
   private pass: GPUComputePassEncoder | undefined;
@@ -39,16 +44,20 @@ export class Commands {
   /** Encodes one run. */
   run(dispatches: Dispatches, bound: BoundBuffers): void {
     this.encoder ??= this.device.createCommandEncoder();
+    this.waiting.push(bound);
+    if (this.profile) {
+      this.endPass();
+      this.profile.encode(this.encoder, dispatches, bound);
+      return;
+    }
     this.pass ??= this.encoder.beginComputePass();
     encode(this.pass, dispatches, bound);
-    this.waiting.push(bound);
   }
 
   /** Encodes a copy of bytes from `start` on, behind the runs so far. */
   copy(source: GPUBuffer, start: number, target: GPUBuffer, bytes: number): void {
     this.encoder ??= this.device.createCommandEncoder();
-    this.pass?.end();
-    this.pass = undefined;
+    this.endPass();
     this.encoder.copyBufferToBuffer(source, start, target, 0, bytes);
   }
 
@@ -59,11 +68,15 @@ export class Commands {
 
   submit(): void {
     if (!this.encoder) return;
-    this.pass?.end();
+    this.endPass();
     const commands = this.encoder.finish();
     this.encoder = undefined;
-    this.pass = undefined;
     this.waiting = [];
     this.device.queue.submit([commands]);
+  }
+
+  private endPass(): void {
+    this.pass?.end();
+    this.pass = undefined;
   }
 }

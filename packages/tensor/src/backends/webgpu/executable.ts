@@ -28,6 +28,7 @@ export class WebGPUExecutable implements Executable, Dispatches {
   readonly stats: Executable['stats'];
   readonly pipelines: readonly GPUComputePipeline[];
   readonly grids: Uint32Array;
+  readonly names: readonly string[];
   readonly parameters: GPUBuffer;
   readonly scratch: readonly Slot[];
   private readonly program: Program;
@@ -47,6 +48,7 @@ export class WebGPUExecutable implements Executable, Dispatches {
     this.dispatches = dispatches;
     this.pipelines = dispatches.map(({ pipeline }) => pipeline);
     this.grids = Uint32Array.from(dispatches.flatMap(({ grid }) => grid));
+    this.names = dispatches.map(({ shader }) => shader.name);
     this.parameters = parameters;
     this.scratch = scratch;
     this.stats = stats;
