@@ -6,6 +6,7 @@ import { product } from '../wgsl.ts';
 import { type Contraction, sizesOf } from './contraction.ts';
 import type { FragmentShape } from './fragments.ts';
 import { type StripPlan, stripSize } from './matrix-strips.ts';
+import { splitGain } from './split.ts';
 
 /** A workgroup of `subgroupsM` x `subgroupsN` subgroups computes a tile, of which each has an equal block. */
 export interface MatrixSchedule {
@@ -50,6 +51,8 @@ const tilesOfThree: readonly Tile[] = [
 
 /** Workgroups that run at the same time on a large device; there is no asking for it. */
 const processors = 128;
+/** Time of the second dispatch that adds partial sums, as multiplications of one processor: about 5 microseconds. */
+const dispatchCost = 5e6;
 const splits = [1, 2, 4, 8, 16] as const;
 
 /** Threads of a subgroup in these shaders; undefined where that can neither be known nor be chosen. */
@@ -109,8 +112,10 @@ function cost(kernel: Contraction, { tileM, tileN, split }: MatrixSchedule): num
   const count = product(batch) * Math.ceil(m / tileM) * Math.ceil(n / tileN) * split;
   const rounds = Math.max(1, count / processors <= 4 ? Math.ceil(count / processors) : count / processors);
   const perStep = tileM * tileN + 24 * (tileM + tileN);
-  const adding = split === 1 ? 0 : (product(batch) * m * n * (split + 1) * 8) / processors;
-  return (rounds * perStep * k) / split + adding;
+  const multiplying = (rounds * perStep * k) / split;
+  if (split === 1) return multiplying;
+  const adding = (product(batch) * m * n * (split + 1) * 8) / processors;
+  return splitGain * (multiplying + adding + dispatchCost);
 }
 
 /** The schedules by which matrices of subgroups can compute `kernel` on `target`, the one that should be fastest first. */

@@ -3,7 +3,7 @@ import { bindingsOf, elementsPerThread } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { product } from '../wgsl.ts';
 import { type Contraction, sizesOf } from './contraction.ts';
-import { buffersOfSum } from './split.ts';
+import { buffersOfSum, splitGain } from './split.ts';
 
 /**
  * A workgroup computes tileM x tileN outputs, and stages strips of tileK steps of both factors in workgroup memory. A
@@ -57,6 +57,8 @@ const fewestSteps = 256;
 const atOnce = 256;
 /** Time of writing and reading back one partial sum, as multiplications of the whole device. */
 const partialCost = 56;
+/** Time of the second dispatch that adds partial sums, as multiplications of one workgroup: about 5 microseconds. */
+const dispatchCost = 4e5;
 
 export const threadsOf = ({ tileM, tileN, threadM, threadN }: TileSchedule): number =>
   (tileM / threadM) * (tileN / threadN);
@@ -94,6 +96,7 @@ function estimate(kernel: Contraction, { tileM, tileN, split }: TileSchedule, sh
   const { batch, m, n, k } = sizesOf(kernel);
   const count = product(batch);
   const groups = count * Math.ceil(m / tileM) * Math.ceil(n / tileN) * split;
-  const partials = split === 1 ? 0 : (split * count * m * n * partialCost) / atOnce;
-  return (Math.ceil(groups / atOnce) * tileM * tileN * (k / split)) / share + partials;
+  const rounds = (Math.ceil(groups / atOnce) * tileM * tileN * (k / split)) / share;
+  if (split === 1) return rounds;
+  return splitGain * (rounds + (split * count * m * n * partialCost) / atOnce + dispatchCost);
 }

@@ -9,6 +9,12 @@ import type { Contraction } from './contraction.ts';
 /** Stands for the scratch buffer in a kernel, whose buffers have numbers from 0 on. */
 const scratchNumber = -1;
 
+/**
+ * The factor by which estimated times of split products are raised: a split has to bring that much on paper, since
+ * workgroups do not run in the even rounds that make it look good.
+ */
+export const splitGain = 1.15;
+
 /** Buffers that the shader touches which adds the parts. */
 export function buffersOfSum(kernel: Contraction): number {
   const { inputs, outputs } = sumKernel(kernel, 2);
