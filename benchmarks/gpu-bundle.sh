@@ -33,6 +33,7 @@ echo "$(git rev-parse HEAD)${changes:+ modified}" > "$bundle/COMMIT"
 copy() { for path; do [ ! -e "$path" ] || { mkdir -p "$bundle/$(dirname "$path")"; cp -a "$path" "$bundle/$path"; }; done; }
 npm ls --all --omit=dev --omit=optional --parseable 2>/dev/null | sed "s#^$PWD/##" | grep '^node_modules/' |
   while read -r path; do copy "$path"; done
+copy node_modules/gpu.js node_modules/acorn node_modules/gpu-mock.js node_modules/webgl-constants node_modules/gl
 copy node_modules/tsx node_modules/esbuild node_modules/@esbuild/linux-x64 node_modules/@img
 copy node_modules/webgpu/package.json node_modules/webgpu/index.js node_modules/webgpu/dist/linux-x64
 copy benchmarks/node_modules/@jax-js

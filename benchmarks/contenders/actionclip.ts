@@ -64,6 +64,18 @@ export async function openOnGPU(setting: Setting, precision: Precision): Promise
   return { description: await describe(device), abilities };
 }
 
+/** Opens the engine on gpu.js, which compiles every kernel as it is written: no tiles, no vectors, no shared memory. */
+export async function openOnGpuJs(setting: Setting): Promise<Engine> {
+  await findSoftware(setting);
+  const device = await openDevice('gpujs', { mode: 'webgpu', allowSoftware: setting.software });
+  setDefaultDevice(device);
+  const none = 'it is the naive baseline of single kernels';
+  const { matmul, layerNorm, softmax, attention } = prepares('f32');
+  const kernels = { matmul, layerNorm, softmax, attention };
+  const rest = { adamw: none, imageTower: none, trainingStep: none, video: none, copy: none, multiplyAdd: none };
+  return { description: await describe(device), abilities: { ...kernels, ...rest } };
+}
+
 /** Abilities whose prepared work goes through `change`. */
 function afterwards(abilities: object, change: (prepared: Prepared) => Prepared): object {
   const changed = ([kind, prepare]: [string, (work: never) => Promise<Prepared>]): [string, unknown] => {

@@ -31,6 +31,13 @@ export const contenders: readonly Contender[] = [
     open: async (setting) => (await import('../contenders/actionclip.ts')).openOnGPU(setting, 'mixed'),
   },
   {
+    name: 'gpu.js',
+    listedIn,
+    packages: [],
+    threaded: false,
+    open: async (setting) => (await import('../contenders/actionclip.ts')).openOnGpuJs(setting),
+  },
+  {
     name: 'jax-js',
     listedIn,
     packages: ['@jax-js/jax'],
