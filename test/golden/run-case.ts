@@ -123,15 +123,17 @@ function errors(
     });
 }
 
-/** Defines the tests of the cases on one device. */
+/** Defines the tests of the cases on one device, which `change` may alter before it is used. */
 export function describeCases(
   device: 'wasm' | 'reference' | 'webgpu',
   names: readonly CaseName[],
   options: DeviceOptions = {},
+  change?: (opened: Device) => Promise<void>,
 ): void {
   let opened: Device;
   beforeAll(async () => {
     opened = await openDevice(device, options);
+    await change?.(opened);
     setDefaultDevice(opened);
   });
   afterAll(() => opened.close());

@@ -44,7 +44,11 @@ export interface WebGPUBackend extends Backend {
 export async function createWebGPUBackend(options: WebGPUOptions = {}): Promise<WebGPUBackend> {
   const { adapter, device } = await openDevice(options);
   const { products } = options;
-  const target = { ...(await targetOf(device, adapter.info)), ...(products ? { products } : {}) };
+  const target: Target = {
+    ...(await targetOf(device, adapter.info)),
+    ...(isSoftware(adapter) ? { processor: true } : {}),
+    ...(products ? { products } : {}),
+  };
   return new DeviceBackend(device, target, describeAdapter(adapter), tunerFor(adapter, options));
 }
 

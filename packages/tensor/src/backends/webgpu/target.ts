@@ -35,6 +35,8 @@ export interface Target {
   readonly workgroupBytes: number;
   /** Threads of a workgroup. */
   readonly workgroupThreads: number;
+  /** The adapter computes on the processor: workgroup memory is memory like any other, and every barrier costs. */
+  readonly processor?: true;
   /** Storage buffers that one shader may bind. */
   readonly buffers: number;
 }

@@ -7,6 +7,7 @@ import type { Kernel } from '../../../compile/kernel.ts';
 import type { KernelShaders } from '../kernels.ts';
 import type { Target } from '../target.ts';
 import { asContraction, sizesOf } from './contraction.ts';
+import { type DirectSchedule, direct } from './direct.ts';
 import { matrix } from './matrix.ts';
 import type { MatrixSchedule } from './matrix-schedule.ts';
 import type { TileSchedule } from './schedules.ts';
@@ -17,19 +18,28 @@ import type { GemmVariant } from './variant.ts';
 interface Schedules {
   readonly matrix: MatrixSchedule;
   readonly tiles: TileSchedule;
+  readonly direct: DirectSchedule;
 }
 
 /** How a matrix product is computed. Schedules can be kept as JSON. */
 export type GemmSchedule = Schedules[keyof Schedules];
 
-/** Every variant, in order of preference where nothing was measured. */
-const variants: { readonly [Kind in keyof Schedules]: GemmVariant<Schedules[Kind]> } = { matrix, tiles };
+/** Every variant, in order of preference where nothing was measured: but see `candidates`. */
+const variants: { readonly [Kind in keyof Schedules]: GemmVariant<Schedules[Kind]> } = {
+  matrix,
+  tiles,
+  direct,
+};
 
 /** The schedules that `kernel` can be computed by on `target`, the default first; none where it is no matrix product or a tiny one. */
 export function candidates(kernel: Kernel, target: Target): readonly GemmSchedule[] {
   const contraction = asContraction(kernel);
   if (!contraction) return [];
-  return Object.values(variants).flatMap((variant): readonly GemmSchedule[] => variant.candidates(contraction, target));
+  const found = Object.values(variants).flatMap((variant): readonly GemmSchedule[] => {
+    return variant.candidates(contraction, target);
+  });
+  if (!target.processor) return found;
+  return [...found].sort((a, b) => Number(b.kind === 'direct') - Number(a.kind === 'direct'));
 }
 
 /** The shaders of `kernel` by `schedule`; undefined where it is no matrix product. */

@@ -66,15 +66,20 @@ export const threadsOf = ({ tileM, tileN, threadM, threadN }: TileSchedule): num
 /** Bytes of workgroup memory: one strip of both factors. */
 export const bytesOf = ({ tileM, tileN, tileK }: TileSchedule): number => (tileM + tileN) * tileK * 4;
 
+/** Whether four columns of a thread hold whole words of every output, and the product is not as well a plain loop. */
+export function fitsWords(kernel: Contraction, target: Target): boolean {
+  const { m, n, k } = sizesOf(kernel);
+  const outputs = bindingsOf([], kernel.outputs, target);
+  return Math.min(m, n, k) >= 4 && n % elementsPerThread(kernel.outputs, outputs) === 0;
+}
+
 /**
  * Schedules of `kernel` that fit `target`, the likely fastest first. None where the plain loop is as good (a dimension
  * below 4) or where rows of words-sharing outputs would not start at a word.
  */
 export function tileSchedules(kernel: Contraction, target: Target): readonly TileSchedule[] {
+  if (!fitsWords(kernel, target)) return [];
   const { m, n, k } = sizesOf(kernel);
-  if (Math.min(m, n, k) < 4) return [];
-  const outputs = bindingsOf([], kernel.outputs, target);
-  if (n % elementsPerThread(kernel.outputs, outputs) !== 0) return [];
   const most = buffersOfSum(kernel) > target.buffers ? 1 : Number.POSITIVE_INFINITY;
   const found: { schedule: TileSchedule; time: number }[] = [];
   for (const [tileM, tileN, tileK, threadM, threadN, share] of table) {
