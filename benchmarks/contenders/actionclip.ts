@@ -44,7 +44,11 @@ export async function openOnProcessor(threads: number): Promise<Engine> {
 /** Opens the engine on WebGPU and makes it the default. `mixed`: factors of matrix products are rounded to 16 bits. */
 export async function openOnGPU(setting: Setting, precision: Precision): Promise<Engine> {
   await findSoftware(setting);
-  const device = await openDevice('webgpu', { allowSoftware: setting.software });
+  const device = await openDevice('webgpu', {
+    allowSoftware: setting.software,
+    autotune: 'measure',
+    dawn: { coarseTimestamps: false },
+  });
   setDefaultDevice(device);
   const backend = (await device.backend()) as WebGPUBackend;
   const { device: gpu } = backend;
