@@ -48,6 +48,8 @@ export interface Limits {
    * of at most half its width, such as bytes of frames: it is then computed as it is loaded. 0 if absent.
    */
   readonly loaderCost?: number;
+  /** Whether a reduction of several outputs is folded once for all of them: what is computed from it then joins it. */
+  readonly epilogues: boolean;
 }
 
 export interface Backend {

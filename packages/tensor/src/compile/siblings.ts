@@ -2,21 +2,18 @@
  * Siblings: elementwise kernels over the same points, of which one reads what the other writes at its own point, or
  * which read the same elements there, become one kernel of several outputs that passes over memory once.
  */
-import { type Expr, half, load, substitute, walk } from '../expr/expr.ts';
-import { linear } from '../expr/simplify.ts';
+import { type Expr, walk } from '../expr/expr.ts';
 import type { Node } from '../graph.ts';
-import { unflatten } from '../ops/view.ts';
 import { sizeOf } from '../shape.ts';
 import type { Assembly } from './assemble.ts';
-import { collapse, divisions, pointIndex } from './collapse.ts';
+import { pointIndex } from './collapse.ts';
 import { Groups } from './groups.ts';
-import type { BufferUse, Kernel, LoopKernel, Output } from './kernel.ts';
+import { join } from './join.ts';
+import type { BufferUse, Kernel, LoopKernel } from './kernel.ts';
 import type { Lowered } from './lower.ts';
 
 /** Kernels that merely read the same are joined when they stand at most this far apart: moved further, results live longer. */
 const nearby = 8;
-/** Terms larger than this together need more registers than there are. */
-const mostTerms = 200;
 
 /** Joins elementwise kernels. `kept` are nodes whose elements the caller wants, `updates` those written over old values. */
 export function mergeSiblings(
@@ -106,68 +103,4 @@ function ownLoads({ shape, inputs, outputs }: LoopKernel): Set<number> {
     );
   }
   return found;
-}
-
-/** One kernel over whichever of `shapes` needs no more index divisions than the parts; undefined where there is none. */
-function join(
-  parts: readonly LoopKernel[],
-  inputs: readonly BufferUse[],
-  wanted: readonly BufferUse[],
-  shapes: readonly (readonly number[])[],
-): LoopKernel | undefined {
-  const most = parts.reduce((sum, part) => sum + divisions(part), 0);
-  for (const shape of shapes) {
-    const kernel = over(shape, parts, inputs, new Set(wanted.map(({ buffer }) => buffer)));
-    if (kernel && divisions(kernel) <= most) return kernel;
-  }
-  return undefined;
-}
-
-/** One kernel over `shape`; undefined where a part reads another one elsewhere than at its own point. */
-function over(
-  shape: readonly number[],
-  parts: readonly LoopKernel[],
-  inputs: readonly BufferUse[],
-  wanted: ReadonlySet<number>,
-): LoopKernel | undefined {
-  const slots = new Map(inputs.map(({ buffer }, slot) => [buffer, slot] as const));
-  const point = pointIndex(shape);
-  const known = new Map<number, { readonly value: Expr; readonly dtype: BufferUse['dtype'] }>();
-  const outputs: Output[] = [];
-  let legal = true;
-  for (const part of parts) {
-    const axes = unflatten(point, part.shape);
-    const swap = (e: Expr): Expr =>
-      substitute(e, (leaf) => {
-        if (leaf.op === 'axis') return axes[leaf.value];
-        if (leaf.op !== 'load') return undefined;
-        const { buffer, dtype } = part.inputs[leaf.value] as BufferUse;
-        const index = swap(leaf.args[0] as Expr);
-        const inside = known.get(buffer);
-        if (!inside) return load(slots.get(buffer) as number, index, leaf.type);
-        // A narrow type rounds what goes through its buffer.
-        legal &&= index === point && dtype !== 'u8';
-        return dtype === 'f16' ? half(inside.value) : inside.value;
-      });
-    for (const { buffer, dtype, value } of part.outputs) {
-      const result = swap(value);
-      known.set(buffer, { value: result, dtype });
-      if (wanted.has(buffer)) outputs.push({ buffer, dtype, value: result });
-    }
-  }
-  if (!legal) return undefined;
-  const seen = new Set<Expr>();
-  const last = shape.length - 1;
-  for (const { value } of outputs) walk(value, (e) => (legal &&= e.op !== 'load' || isContiguous(e, last)), seen);
-  if (!legal || seen.size > mostTerms) return undefined;
-  const name = [...new Set(parts.flatMap((part) => part.name.split('+')))].join('+');
-  return collapse({ kind: 'loop', name, shape, inputs, outputs });
-}
-
-/** Whether a load's elements along axis `last` are neighbours, or one and the same. */
-function isContiguous({ args }: Expr, last: number): boolean {
-  for (const [part, factor] of linear(args[0] as Expr).terms) {
-    if (part.op === 'axis' && part.value === last && factor !== 1) return false;
-  }
-  return true;
 }

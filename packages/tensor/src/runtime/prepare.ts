@@ -2,6 +2,7 @@
 import type { Backend, Executable } from '../backends/backend.ts';
 import { placeParts } from '../compile/assemble.ts';
 import { attributeText } from '../compile/attributes.ts';
+import { mergeEpilogues } from '../compile/epilogues.ts';
 import { fuse } from '../compile/fuse.ts';
 import { multipliesHalves } from '../compile/halves.ts';
 import { lower } from '../compile/lower.ts';
@@ -80,7 +81,7 @@ export async function prepare(
   const shared = share(computed, seen);
   const target = (output: Node): Node => shared.get(resolve(output)) as Node;
   const fusion = fuse(computed.map(target), backend.limits, seen);
-  const { buffersPerKernel, templates } = backend.limits;
+  const { buffersPerKernel, templates, epilogues } = backend.limits;
   const loops = lower(fusion, seen);
   const read = new Set(loops.nodes);
   const replaced = new Map(
@@ -94,7 +95,8 @@ export async function prepare(
   const rows = templates.has('rows')
     ? mergeRows(loops, kept, updates, buffersPerKernel, templates.has('columns'))
     : loops;
-  const lowered = mergeSiblings(rows, kept, updates, buffersPerKernel);
+  const siblings = mergeSiblings(rows, kept, updates, buffersPerKernel);
+  const lowered = epilogues ? mergeEpilogues(siblings, kept, updates, buffersPerKernel) : siblings;
   const used = leaves.filter((leaf) => read.has(leaf));
   const kernels = placeParts(lowered.kernels, lowered.nodes, kept);
   const planned: Plan = plan({ kernels, nodes: lowered.nodes }, used, computed.map(target), replaced);

@@ -46,6 +46,7 @@ class GpuJsBackend implements Backend {
     bufferBytes,
     dtypes: new Set(Object.keys(dtypes) as DType[]),
     templates: new Set(),
+    epilogues: false,
   };
   private readonly opened: OpenedGpuJs;
   private readonly kernels = new Map<string, GpuJsKernel>();

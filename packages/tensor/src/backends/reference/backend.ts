@@ -176,6 +176,7 @@ class ReferenceBackend implements Backend {
     dtypes: new Set(Object.keys(dtypes) as DType[]),
     slowHalves: 'the reference computes in 64 bits',
     templates: new Set<Template>(['rows', 'columns']),
+    epilogues: true,
   };
   private live = 0;
   private peak = 0;

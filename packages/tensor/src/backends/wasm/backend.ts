@@ -111,6 +111,7 @@ class WasmBackend implements Backend {
       dtypes: new Set(Object.keys(dtypes) as DType[]),
       slowHalves: 'WebAssembly multiplies in 32 bits',
       templates: new Set<Template>(['rows', 'attention']),
+      epilogues: true,
     };
     this.#records = new FinalizationRegistry((piece) => {
       if (!this.#closed) void this.#after(() => memory.free(piece));

@@ -98,6 +98,7 @@ class DeviceBackend implements WebGPUBackend {
       ...slowHalves(this.target),
       templates: new Set<Template>(['rows', 'columns', 'attention']),
       loaderCost: 9, // (x / 255 - mean) / deviation
+      epilogues: true,
     };
     this.reports = new DeviceReports(device, description);
     this.commands = new Commands(device);
