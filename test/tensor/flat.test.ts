@@ -133,12 +133,13 @@ describe.each(testDevices)('on $name', (testDevice: TestDevice) => {
       const [flat, separate] = [await start(make, { layout: 'flat' }), await start(make, {})];
       const losses = [await train(flat, 0, 6), await train(separate, 0, 6)] as const;
       const [found, expected] = [await numbersOf(flat), await numbersOf(separate)];
-      if (testDevice.name !== 'wasm') {
+      if (testDevice.name === 'reference') {
         expect(losses[0]).toEqual(losses[1]);
         expect(found).toEqual(expected);
         return;
       }
-      // Relaxed multiply-adds round once in vectors and twice in what is left of them: where these end differs.
+      // Elsewhere a multiply and an add may round once or twice, which differs from kernel to kernel: WGSL leaves it to
+      // the compiler, relaxed SIMD rounds once in vectors and twice in what is left of them.
       expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort());
       for (const [name, numbers] of Object.entries(found))
         for (const [i, value] of numbers.entries())
