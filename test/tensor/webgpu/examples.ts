@@ -1,6 +1,12 @@
 // A spread of kernels that between them reach every way in which shaders are generated, with contents for their buffers.
 
-import type { BufferUse, LoopKernel, Output, ReduceOp } from '../../../packages/tensor/src/compile/kernel.ts';
+import type {
+  BufferUse,
+  LoopKernel,
+  LoopOutput,
+  Output,
+  ReduceOp,
+} from '../../../packages/tensor/src/compile/kernel.ts';
 import { type DType, dtypes } from '../../../packages/tensor/src/dtype.ts';
 import {
   accumulator,
@@ -122,6 +128,27 @@ export interface ContractionParts {
   readonly added?: 'row' | 'residual';
   /** Factors rounded to half precision. */
   readonly half?: boolean;
+  /** Factors whose sums are outputs too. */
+  readonly sums?: readonly (0 | 1)[];
+}
+
+/** `example`, whose kernel also stores the sums of these factors: of the first one as they are, of the second one doubled. */
+function withFactorSums({ kernels, buffers, ...example }: Case, sums: readonly (0 | 1)[]): Case {
+  const [kernel] = kernels as readonly [LoopKernel];
+  const { shape } = kernel;
+  const own = (factor: 0 | 1): number =>
+    [...shape.slice(0, -2), shape[shape.length - 2 + factor] as number].reduce((a, b) => a * b, 1);
+  const outputs = sums.map((factorSum, i): LoopOutput => {
+    const value = mul(accumulator('f32'), constant(1 + factorSum));
+    return { buffer: buffers.length + i, dtype: 'f32', value, factorSum };
+  });
+  return {
+    ...example,
+    name: `${example.name} with sums of factors ${sums}`,
+    // Outputs of both kinds in any order.
+    kernels: [{ ...kernel, outputs: [...outputs, ...kernel.outputs] }],
+    buffers: [...buffers, ...sums.map((i) => ({ dtype: 'f32' as const, values: new Array<number>(own(i)).fill(0) }))],
+  };
 }
 
 /** out[..., m, n] = sum over k of a[..., m, k] b[..., k, n]. */
@@ -151,7 +178,7 @@ export function contraction(parts: ContractionParts): Case {
   const plain = parts.added ? added[parts.added] : folded;
   const value = parts.epilogue ? term('max', [add(folded, row), constant(0)]) : plain;
   const layout = `${parts.transposeA ? 'T' : 'N'}${parts.transposeB ? 'T' : 'N'}`;
-  return loopCase(
+  const example = loopCase(
     `contraction [${batch}] ${m}x${n}x${k} ${layout} ${dtype} to ${to}${parts.half ? ', by halves' : ''}${parts.added ? ` plus ${parts.added}` : ''}`,
     {
       shape,
@@ -171,6 +198,7 @@ export function contraction(parts: ContractionParts): Case {
       tolerance: 1e-6 * k,
     },
   );
+  return parts.sums ? withFactorSums(example, parts.sums) : example;
 }
 
 /** A scatter of counts into `size` rows, some of whose indices lie outside. */
@@ -340,6 +368,10 @@ export const examples: readonly Case[] = [
   contraction({ m: 9, n: 11, k: 20, dtype: 'f16', to: 'f16' }),
   contraction({ m: 50, n: 52, k: 8, dtype: 'f16', to: 'f16', epilogue: true }),
   contraction({ m: 1, n: 9, k: 300 }),
+  contraction({ m: 1, n: 9, k: 300, sums: [0, 1] }),
+  contraction({ m: 17, n: 20, k: 33, transposeA: true, sums: [0] }),
+  contraction({ batch: [2], m: 9, n: 7, k: 12, epilogue: true, prologue: true, sums: [1, 0] }),
+  contraction({ m: 40, n: 24, k: 1024, transposeA: true, sums: [0, 1] }),
   scatterCase(2, 9, 5, 4),
   scatterCase(1, 6, 1, 3, 'u8'),
 ];

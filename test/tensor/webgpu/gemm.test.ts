@@ -202,6 +202,54 @@ describe('sums in parts', () => {
   });
 });
 
+describe('sums of factors beside the product', () => {
+  for (const layout of layouts) {
+    const name = `${layout.transposeA ? 'T' : 'N'}${layout.transposeB ? 'T' : 'N'}`;
+    it(`${name}, by vectors and by elements, of one factor and of both`, async () => {
+      const by = tiles(16, 16, 2, 4);
+      await expectMeaning(forced(by), contraction({ m: 36, n: 20, k: 12, ...layout, sums: [0] }));
+      await expectMeaning(forced(by), contraction({ m: 17, n: 35, k: 13, ...layout, sums: [0, 1], epilogue: true }));
+    });
+  }
+
+  it('by tiles that are wider than a workgroup has threads, and by those that are narrower', async () => {
+    const example = contraction({ m: 35, n: 36, k: 20, sums: [0, 1], prologue: true });
+    await expectMeaning(forced(tiles(32, 16, 8, 4)), example);
+    await expectMeaning(forced(tiles(16, 32, 8, 4)), example);
+    await expectMeaning(forced(tiles(16, 32, 1, 4)), example);
+  });
+
+  for (const split of [2, 4]) {
+    it(`in ${split} parts, of batches too, the last ones empty`, async () => {
+      const schedule = tiles(16, 16, 2, 4, { split });
+      await expectMeaning(forced(schedule), contraction({ m: 17, n: 20, k: 37, transposeA: true, sums: [0, 1] }));
+      const batches = contraction({ batch: [2, 2], m: 9, n: 18, k: 24, epilogue: true, sums: [1, 0] });
+      await expectMeaning(forced(schedule), batches);
+    });
+  }
+
+  it('take one more dispatch only where the sums are split anyway', () => {
+    const example = contraction({ m: 32, n: 32, k: 1024, transposeA: true, sums: [0, 1] });
+    const counts = [1, 4].map(
+      (split) => shadersOf(kernelOf(example), baseTarget, tiles(16, 16, 2, 4, { split })).shaders.length,
+    );
+    expect(counts).toEqual([1, 2]);
+  });
+
+  it('by a dispatch of their own, where a variant does not compute them', async () => {
+    const example = contraction({ batch: [2], m: 9, n: 20, k: 12, transposeA: true, sums: [0, 1] });
+    const schedule: GemmSchedule = { kind: 'direct', rows: 4, across: 8, down: 8 };
+    expect(shadersOf(kernelOf(example), baseTarget, schedule).shaders).toHaveLength(3);
+    await expectMeaning(forced(schedule), example);
+  });
+
+  it('of a product that is too small for tiles are computed by themselves', async () => {
+    const example = contraction({ m: 3, n: 20, k: 37, sums: [0, 1] });
+    expect(candidates(kernelOf(example), baseTarget)).toEqual([]);
+    await expectMeaning(backend, example);
+  });
+});
+
 /** The patches of `count` frames of 8-bit pixels, 3 x size x size, normalised by channel, times a matrix of weights. */
 function patchEmbedding(count: number, size: number, patch: number, width: number): Case {
   const across = size / patch;

@@ -5,6 +5,7 @@ import type { Backend } from '../../../packages/tensor/src/backends/backend.ts';
 import type {
   Kernel,
   LoopKernel,
+  LoopOutput,
   Program,
   ReduceOp,
   RowKernel,
@@ -85,9 +86,30 @@ function fold(op: ReduceOp, type: ScalarType, steps: number, value: (step: numbe
   return folded;
 }
 
+/** What an output holds of the sums of one factor, over rows or columns. */
+function interpretFactorSum(kernel: LoopKernel, output: LoopOutput, buffers: number[][]): number[] {
+  const { shape, reduce } = kernel;
+  const factor = reduce?.factors?.[output.factorSum ?? 0];
+  if (!reduce || !factor) throw new Error(`${kernel.name}: a factor's sum without factors`);
+  const evaluate = evaluator(kernel, buffers);
+  const free = shape.length - 2 + (output.factorSum ?? 0);
+  const own = [...shape.slice(0, -2), shape[free] as number];
+  return Array.from({ length: count(own) }, (_, index) => {
+    const place = coordinates(index, own);
+    const axes: number[] = [...place.slice(0, -1), Number.NaN, Number.NaN];
+    axes[free] = place[place.length - 1] as number;
+    const sum = fold('sum', 'f32', count(reduce.extent), (step) =>
+      evaluate(factor, [...axes, ...coordinates(step, reduce.extent)], []),
+    );
+    return stored[output.dtype](evaluate(output.value, axes, [sum]));
+  });
+}
+
 function interpretLoop(kernel: LoopKernel, buffers: number[][]): void {
   const evaluate = evaluator(kernel, buffers);
-  const results = kernel.outputs.map(() => [] as number[]);
+  const results = kernel.outputs.map((output) =>
+    output.factorSum === undefined ? [] : interpretFactorSum(kernel, output, buffers),
+  );
   for (let index = 0; index < count(kernel.shape); index++) {
     const axes = coordinates(index, kernel.shape);
     const { reduce } = kernel;
@@ -96,8 +118,8 @@ function interpretLoop(kernel: LoopKernel, buffers: number[][]): void {
           evaluate(reduce.body, [...axes, ...coordinates(step, reduce.extent)], []),
         )
       : 0;
-    kernel.outputs.forEach(({ value, dtype }, i) => {
-      results[i]?.push(stored[dtype](evaluate(value, axes, [folded])));
+    kernel.outputs.forEach(({ value, dtype, factorSum }, i) => {
+      if (factorSum === undefined) results[i]?.push(stored[dtype](evaluate(value, axes, [folded])));
     });
   }
   kernel.outputs.forEach(({ buffer }, i) => {

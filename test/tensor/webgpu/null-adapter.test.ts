@@ -113,6 +113,14 @@ function* operationGraphs(): Iterable<Tensor[]> {
 
 /** Operations without gradients, and larger sizes of those whose kernels depend on them. */
 function* furtherGraphs(): Iterable<Tensor[]> {
+  for (const shape of [
+    [32, 24],
+    [2, 600, 32],
+  ]) {
+    const [input, weight, bias] = [filled(shape), filled([20, shape[shape.length - 1] as number]), filled([20])];
+    const result = engine.linear(input, weight, bias);
+    yield gradients(result, [input, weight, bias], filled([...result.shape]));
+  }
   const x = filled([3, 4]);
   yield [x.argmax(1), x.argmin(), x.sort(1, true).indices, x.argsort(0), x.topk(2, 1).indices];
   for (const dtype of everyDtype) {
@@ -210,9 +218,11 @@ afterAll(() => recording.close());
 it('the kernels of all operations are there', () => {
   expect(kernels.length).toBeGreaterThan(500);
   const kinds = new Set<string>(
-    kernels.flatMap((kernel) =>
-      kernel.kind === 'rows' && kernel.columns.length > 0 ? ['rows', 'columns'] : [kernel.kind],
-    ),
+    kernels.flatMap((kernel) => {
+      if (kernel.kind === 'rows' && kernel.columns.length > 0) return ['rows', 'columns'];
+      const sums = kernel.kind === 'loop' && kernel.outputs.some(({ factorSum }) => factorSum !== undefined);
+      return sums ? ['loop', 'factorSums'] : [kernel.kind];
+    }),
   );
   for (const template of backend.limits.templates) expect(kinds).toContain(template);
 });

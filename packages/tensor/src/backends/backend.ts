@@ -29,8 +29,11 @@ export interface Created {
   readonly pipelines: number;
 }
 
-/** Kinds of kernel beside loops and scatters, which a backend may have or not. */
-export type Template = 'rows' | 'columns' | 'attention';
+/**
+ * What a backend may have beside loops and scatters: kinds of kernel, folds of columns in row kernels, and sums of the
+ * factors of contractions.
+ */
+export type Template = 'rows' | 'columns' | 'attention' | 'factorSums';
 
 export interface Limits {
   /** Most distinct buffers that one kernel may touch, outputs included. */
@@ -41,7 +44,7 @@ export interface Limits {
   readonly dtypes: ReadonlySet<DType>;
   /** Why matrix products of factors of half precision are no faster than others; absent where they are. */
   readonly slowHalves?: string;
-  /** Kinds of kernel beside loops and scatters that its programs may contain. */
+  /** What its programs may contain beside loops and scatters. */
   readonly templates: ReadonlySet<Template>;
   /**
    * Most that an element of a matrix product's operand may cost (in simple operations) where it is read from elements

@@ -3,7 +3,7 @@ import { axis, type Expr, half, load, substitute, walk } from '../expr/expr.ts';
 import { linear } from '../expr/simplify.ts';
 import { unflatten } from '../ops/view.ts';
 import { collapse, divisions, pointIndex } from './collapse.ts';
-import type { BufferUse, LoopKernel, Output } from './kernel.ts';
+import type { BufferUse, LoopKernel, LoopOutput } from './kernel.ts';
 
 /** Terms larger than this together need more registers than there are. */
 const mostTerms = 200;
@@ -37,7 +37,7 @@ function over(
   const slots = new Map(inputs.map(({ buffer }, slot) => [buffer, slot] as const));
   const point = pointIndex(shape);
   const known = new Map<number, { readonly value: Expr; readonly dtype: BufferUse['dtype'] }>();
-  const outputs: Output[] = [];
+  const outputs: LoopOutput[] = [];
   const last = shape.length - 1;
   let reduce: LoopKernel['reduce'];
   let legal = true;
@@ -68,10 +68,11 @@ function over(
       };
       folding = false;
     }
-    for (const { buffer, dtype, value } of part.outputs) {
+    for (const { value, ...output } of part.outputs) {
+      const { buffer, dtype } = output;
       const result = swap(value);
       known.set(buffer, { value: result, dtype });
-      if (wanted.has(buffer)) outputs.push({ buffer, dtype, value: result });
+      if (wanted.has(buffer)) outputs.push({ ...output, value: result });
     }
   }
   if (!legal) return undefined;

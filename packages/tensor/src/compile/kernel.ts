@@ -28,6 +28,16 @@ export interface Output extends BufferUse {
   readonly value: Expr;
 }
 
+/** An output of a loop kernel: one value for every point, unless it says otherwise. */
+export interface LoopOutput extends Output {
+  /**
+   * Of a contraction for backends with the template `factorSums`: the output holds sums over k of that factor alone, in
+   * f32, for every [...batch, M] (of factor 0) or [...batch, N] (of factor 1), in row-major order. The accumulator of
+   * its value is that sum; the value depends on no other axes than these, and reads no buffer.
+   */
+  readonly factorSum?: 0 | 1;
+}
+
 /**
  * A loop kernel: for every point of `shape` (row-major), fold `body` over the reduction axes, if there are any, and
  * store each output's value at the point's linear index.
@@ -55,7 +65,7 @@ export interface LoopKernel {
      */
     readonly factors?: readonly [Expr, Expr];
   };
-  readonly outputs: readonly Output[];
+  readonly outputs: readonly LoopOutput[];
 }
 
 export interface RowOutput extends Output {

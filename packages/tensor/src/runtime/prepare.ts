@@ -3,6 +3,7 @@ import type { Backend, Executable } from '../backends/backend.ts';
 import { placeParts } from '../compile/assemble.ts';
 import { attributeText } from '../compile/attributes.ts';
 import { mergeEpilogues } from '../compile/epilogues.ts';
+import { mergeFactorSums } from '../compile/factor-sums.ts';
 import { fuse } from '../compile/fuse.ts';
 import { multipliesHalves } from '../compile/halves.ts';
 import { lower } from '../compile/lower.ts';
@@ -92,9 +93,10 @@ export async function prepare(
   );
   const kept = new Set(computed.map(target));
   const updates = new Set(replaced.keys());
+  const sums = templates.has('factorSums') ? mergeFactorSums(loops, kept, updates, buffersPerKernel) : loops;
   const rows = templates.has('rows')
-    ? mergeRows(loops, kept, updates, buffersPerKernel, templates.has('columns'))
-    : loops;
+    ? mergeRows(sums, kept, updates, buffersPerKernel, templates.has('columns'))
+    : sums;
   const siblings = mergeSiblings(rows, kept, updates, buffersPerKernel);
   const lowered = epilogues ? mergeEpilogues(siblings, kept, updates, buffersPerKernel) : siblings;
   const used = leaves.filter((leaf) => read.has(leaf));

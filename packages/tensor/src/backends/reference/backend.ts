@@ -2,6 +2,7 @@
  * The oracle: kernels as plain loops in JavaScript, floating elements kept and accumulated in 64 bits. It exists to
  * be right and to be compared with, not to be fast.
  */
+import { separated } from '../../compile/factor-sums.ts';
 import type {
   Kernel,
   LoopKernel,
@@ -97,6 +98,14 @@ const compileSource = (source: readonly string[]): Run =>
   new Function('scalar', 'half', `return (buffers) => {\n${source.join('\n')}\n};`)(evaluateScalar, roundToHalf) as Run;
 
 function compileLoop(kernel: LoopKernel): Run {
+  const runs = separated(kernel).map(compilePoints);
+  return (buffers) => {
+    for (const run of runs) run(buffers);
+  };
+}
+
+/** A loop kernel all of whose outputs have a value for every point. */
+function compilePoints(kernel: LoopKernel): Run {
   const { shape, reduce, outputs } = kernel;
   const source = [...bufferNames(kernel), 'let point = 0;'];
   shape.forEach((extent, i) => {
@@ -175,7 +184,7 @@ class ReferenceBackend implements Backend {
     bufferBytes: 2 ** 31,
     dtypes: new Set(Object.keys(dtypes) as DType[]),
     slowHalves: 'the reference computes in 64 bits',
-    templates: new Set<Template>(['rows', 'columns']),
+    templates: new Set<Template>(['rows', 'columns', 'factorSums']),
     epilogues: true,
   };
   private live = 0;

@@ -96,7 +96,13 @@ class DeviceBackend implements WebGPUBackend {
       bufferBytes,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
       ...slowHalves(this.target),
-      templates: new Set<Template>(['rows', 'columns', 'attention']),
+      // The three products for one of f32 are subgroup matrices', which add up no factors.
+      templates: new Set<Template>([
+        'rows',
+        'columns',
+        'attention',
+        ...(target.products === undefined ? (['factorSums'] as const) : []),
+      ]),
       loaderCost: 9, // (x / 255 - mean) / deviation
       epilogues: true,
     };

@@ -1,4 +1,5 @@
 /** Which shaders a kernel becomes, and how many workgroups they start. */
+import { separated } from '../../compile/factor-sums.ts';
 import type { Kernel } from '../../compile/kernel.ts';
 import { DeviceError } from '../../errors.ts';
 import {
@@ -49,7 +50,8 @@ export function shadersOf(kernel: Kernel, target: Target, forced?: Schedule): Ke
   if (kernel.kind === 'attention') return attentionShaders(kernel, target, forced as AttentionSchedule | undefined);
   const schedule = (forced as GemmSchedule | undefined) ?? candidates(kernel, target)[0];
   const asProduct = schedule && gemmShaders(kernel, target, schedule);
-  return asProduct ?? { shaders: [stripLoopShader(kernel, target) ?? loopShader(kernel, target)] };
+  if (asProduct) return asProduct;
+  return { shaders: separated(kernel).map((one) => stripLoopShader(one, target) ?? loopShader(one, target)) };
 }
 
 /** The schedules that `kernel` can be computed by on `target`, the default first; none where there is but one way. */

@@ -28,13 +28,50 @@ export function loopSchedule(kernel: LoopKernel): LoopSchedule {
 export function loopShader(kernel: LoopKernel, target: Target, schedule: LoopSchedule = loopSchedule(kernel)): Shader {
   const bindings = bindingsOf(kernel.inputs, kernel.outputs, target);
   const shader = new ShaderText(kernel.inputs, bindings);
+  const { lines, workgroups } = loopLines(kernel, shader, schedule);
+  const { parameters } = shader;
+  return { name: kernel.name, code: shader.module(lines, schedule.threads), bindings, parameters, workgroups };
+}
+
+/**
+ * One shader of several loop kernels with the same inputs, of which none reads what another one writes: the workgroups
+ * of one follow those of the other. Elements' own threads fold their reductions.
+ */
+export function loopsShader(kernels: readonly [LoopKernel, ...LoopKernel[]], target: Target, threads: number): Shader {
+  const [{ name, inputs }] = kernels;
+  const bindings = bindingsOf(
+    inputs,
+    kernels.flatMap(({ outputs }) => outputs),
+    target,
+  );
+  const shader = new ShaderText(inputs, bindings);
+  const body: string[] = [];
+  let total = 0;
+  for (const kernel of kernels) {
+    const first = total;
+    const member = first === 0 ? 'group' : `(group - ${shader.parameter(first)})`;
+    const { lines, workgroups } = loopLines(kernel, shader, { threads, reduceBy: 'thread' }, member);
+    total += workgroups;
+    body.push(`if (group < ${shader.parameter(total)}) {`, ...indented([...lines, 'return;']), '}');
+  }
+  return { name, code: shader.module(body, threads), bindings, parameters: shader.parameters, workgroups: total };
+}
+
+/** The lines of a loop kernel, for workgroups that `member` numbers, and how many of those there are. */
+function loopLines(
+  kernel: LoopKernel,
+  shader: ShaderText,
+  schedule: LoopSchedule,
+  member = 'group',
+): { lines: string[]; workgroups: number } {
+  const { bindings } = shader;
   const elements = product(kernel.shape);
   const perThread = elementsPerThread(kernel.outputs, bindings);
   const byWorkgroup = kernel.reduce !== undefined && schedule.reduceBy === 'workgroup';
   const { threads } = schedule;
 
   const total = shader.parameter(elements);
-  const owner = byWorkgroup ? 'group' : `group * ${threads} + lane`;
+  const owner = byWorkgroup ? member : `${member} * ${threads} + lane`;
   const root = new Scope(shader);
   root.lines.push(`let first = ${perThread === 1 ? owner : `(${owner}) * ${perThread}`};`);
   root.lines.push(`if (first >= ${total}) { return; }`);
@@ -64,14 +101,7 @@ export function loopShader(kernel: LoopKernel, target: Target, schedule: LoopSch
   if (perThread === 1) root.lines.push(...element.lines);
   else root.nest(`for (var step = 0; step < ${perThread}; step++)`, element);
 
-  const workgroups = Math.ceil(elements / (perThread * (byWorkgroup ? 1 : threads)));
-  return {
-    name: kernel.name,
-    code: shader.module(root.lines, threads),
-    bindings,
-    parameters: shader.parameters,
-    workgroups,
-  };
+  return { lines: root.lines, workgroups: Math.ceil(elements / (perThread * (byWorkgroup ? 1 : threads))) };
 }
 
 type Reduce = NonNullable<LoopKernel['reduce']>;

@@ -2,7 +2,7 @@
  * How a matrix product reads and writes its buffers: which loads of its factors and of its outputs' values take four
  * elements at once, and which buffers are therefore bound as vectors, as elements, or as both.
  */
-import type { BufferUse, Output } from '../../../compile/kernel.ts';
+import type { BufferUse, LoopOutput } from '../../../compile/kernel.ts';
 import { dtypes } from '../../../dtype.ts';
 import { type Expr, walk } from '../../../expr/expr.ts';
 import { affine } from '../../../expr/simplify.ts';
@@ -35,18 +35,17 @@ interface Use extends BufferUse {
 }
 
 /**
- * The accesses of a shader that computes `outputs` of `kernel`; with `scratch`, it also writes the kernel's first
- * scratch buffer, as f32.
+ * The accesses of a shader that computes `outputs` of `kernel`; it also writes the `scratch` buffers, as f32.
  */
 export function accessOf(
   kernel: Contraction,
   target: Target,
-  outputs: readonly Output[],
-  scratch: Binding | undefined,
+  outputs: readonly LoopOutput[],
+  scratch: readonly Binding[],
 ): Access {
   const attempt = (barred: ReadonlySet<number>): Access & { uses: readonly Use[] } => {
     const found = survey(kernel, outputs, barred);
-    return { ...found, bindings: [...bind(found.uses, target), ...(scratch ? [scratch] : [])] };
+    return { ...found, bindings: [...bind(found.uses, target), ...scratch] };
   };
   const free = attempt(new Set());
   const barred = conflicts(free.uses);
@@ -59,7 +58,7 @@ export function accessOf(
 /** Every use of a buffer, with vectors wherever a buffer is not `barred` from them. */
 function survey(
   kernel: Contraction,
-  outputs: readonly Output[],
+  outputs: readonly LoopOutput[],
   barred: ReadonlySet<number>,
 ): Omit<Access, 'bindings'> & { readonly uses: readonly Use[] } {
   const { n } = sizesOf(kernel);
@@ -71,7 +70,9 @@ function survey(
   const right = factorAccess(kernel, factors[1], rank - 1, allowed);
   const terms = outputs.map(({ value }) => value);
   const values = allowed(vectorLoads(terms, rank - 1, n));
-  const vectorOutputs = outputs.map(({ buffer }) => n % 4 === 0 && !barred.has(buffer));
+  const vectorOutputs = outputs.map(
+    ({ buffer, factorSum }) => factorSum === undefined && n % 4 === 0 && !barred.has(buffer),
+  );
 
   const uses: Use[] = [];
   const read = (parts: readonly Expr[], vectors: ReadonlyMap<Expr, Expr>): void => {

@@ -2,9 +2,11 @@
  * The choice among the variants of matrix products. A schedule is plain data that names its variant by its `kind`; the
  * first candidate is taken unless another one is asked for.
  */
+import { factorSums, withoutSums } from '../../../compile/factor-sums.ts';
 import { multipliesHalves } from '../../../compile/halves.ts';
 import type { Kernel } from '../../../compile/kernel.ts';
 import type { KernelShaders } from '../kernels.ts';
+import { loopShader } from '../loop.ts';
 import type { Target } from '../target.ts';
 import { asContraction, sizesOf } from './contraction.ts';
 import { type DirectSchedule, direct } from './direct.ts';
@@ -36,7 +38,7 @@ export function candidates(kernel: Kernel, target: Target): readonly GemmSchedul
   const contraction = asContraction(kernel);
   if (!contraction) return [];
   const found = Object.values(variants).flatMap((variant): readonly GemmSchedule[] => {
-    return variant.candidates(contraction, target);
+    return variant.candidates(variant.sumsFactors ? contraction : withoutSums(contraction), target);
   });
   if (!target.processor) return found;
   return [...found].sort((a, b) => Number(b.kind === 'direct') - Number(a.kind === 'direct'));
@@ -47,7 +49,10 @@ export function gemmShaders(kernel: Kernel, target: Target, schedule: GemmSchedu
   const contraction = asContraction(kernel);
   // The variant of a schedule's kind takes that schedule, which the types cannot say of the whole table.
   const variant = variants[schedule.kind] as GemmVariant<GemmSchedule>;
-  return contraction && variant.shaders(contraction, target, schedule);
+  if (!contraction || variant.sumsFactors) return contraction && variant.shaders(contraction, target, schedule);
+  const { shaders, ...rest } = variant.shaders(withoutSums(contraction), target, schedule);
+  const sums = factorSums(contraction).map((sum) => loopShader(sum.kernel, target));
+  return { ...rest, shaders: [...sums, ...shaders] };
 }
 
 /** The power of two at or below `x`. */

@@ -50,7 +50,7 @@ interface Side {
 /** The one shader of a product. */
 function shaders(kernel: Contraction, target: Target, { rows, across, down }: DirectSchedule): KernelShaders {
   const { batch, m, n, k } = sizesOf(kernel);
-  const access = accessOf(kernel, target, kernel.outputs, undefined);
+  const access = accessOf(kernel, target, kernel.outputs, []);
   const shader = new ShaderText(kernel.inputs, access.bindings);
   const rank = kernel.shape.length;
   const [tilesM, tilesN] = [Math.ceil(m / (rows * down)), Math.ceil(n / (lanes * across))];

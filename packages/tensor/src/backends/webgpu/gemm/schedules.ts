@@ -80,7 +80,7 @@ export function fitsWords(kernel: Contraction, target: Target): boolean {
 export function tileSchedules(kernel: Contraction, target: Target): readonly TileSchedule[] {
   if (!fitsWords(kernel, target)) return [];
   const { m, n, k } = sizesOf(kernel);
-  const most = buffersOfSum(kernel) > target.buffers ? 1 : Number.POSITIVE_INFINITY;
+  const most = buffersOfSum(kernel, target) > target.buffers ? 1 : Number.POSITIVE_INFINITY;
   const found: { schedule: TileSchedule; time: number }[] = [];
   for (const [tileM, tileN, tileK, threadM, threadN, share] of table) {
     // Twice as large as the output is large for nothing.

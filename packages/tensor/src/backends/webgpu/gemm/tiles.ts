@@ -3,6 +3,7 @@
  * workgroup memory; a thread keeps its part of the tile in named registers. The text is straight: nothing in the loop
  * over the strips is indexed by a variable but memory.
  */
+import { factorSums, withoutSums } from '../../../compile/factor-sums.ts';
 import type { KernelShaders } from '../kernels.ts';
 import type { Binding } from '../storage.ts';
 import type { Target } from '../target.ts';
@@ -14,6 +15,7 @@ import { declareFinish, declarePartial } from './epilogue.ts';
 import { type TileSchedule, threadsOf, tileSchedules } from './schedules.ts';
 import { sumOfParts } from './split.ts';
 import { Loader, type Registers, type Side, unitsOf } from './staging.ts';
+import { tileSums } from './tile-sums.ts';
 import type { GemmVariant } from './variant.ts';
 
 /** Tiles along M that follow each other before the next ones along N: they share what they read of the second factor. */
@@ -21,11 +23,21 @@ const tilesInTurn = 8;
 /** First of the loop variables that loaders number; those of kernels and of vectors stay below. */
 const ownPositions = 256;
 
+/** Where tiles leave their parts of the product, and of sums of factors if there are any. */
+interface Scratch {
+  readonly partial: Binding;
+  readonly sums: readonly Binding[];
+}
+
 /** The shader that computes the tiles; with `scratch`, it stores their partial sums there. */
-function tileShader(kernel: Contraction, target: Target, schedule: TileSchedule, scratch?: Binding): Shader {
+function tileShader(whole: Contraction, target: Target, schedule: TileSchedule, scratch?: Scratch): Shader {
+  const kernel = withoutSums(whole);
   const { batch, m, n, k } = sizesOf(kernel);
   const { tileM, tileN, tileK, split } = schedule;
-  const access = accessOf(kernel, target, scratch ? [] : kernel.outputs, scratch);
+  const outputs = [...kernel.outputs, ...whole.outputs.filter(({ factorSum }) => factorSum !== undefined)];
+  const access = scratch
+    ? accessOf(kernel, target, [], [scratch.partial, ...scratch.sums])
+    : accessOf(kernel, target, outputs, []);
   const shader = new ShaderText(kernel.inputs, access.bindings);
   const threads = threadsOf(schedule);
   const tilesM = Math.ceil(m / tileM);
@@ -53,20 +65,23 @@ function tileShader(kernel: Contraction, target: Target, schedule: TileSchedule,
   const columns = schedule.threadN / lanes;
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) root.lines.push(`var sum${i}_${j} = vec4f();`);
 
+  const sums = tileSums(whole, schedule, shader, root, scratch?.sums[0]);
+  root.lines.push(...sums.begin);
+
   // A strip is fetched, then the one before it is multiplied while the loads are on their way.
   const strip = new Scope(shader, root);
   const ahead = new Scope(shader, strip);
   for (const loader of loaders) loader.fetch(ahead, 'strip');
   strip.nest('if (strip < last)', ahead);
-  strip.lines.push('if (strip > first) {', ...indented(multiplyLines(schedule)), '}');
+  strip.lines.push('if (strip > first) {', ...indented([...multiplyLines(schedule), ...sums.add]), '}');
   strip.lines.push('if (strip >= last) { break; }', 'workgroupBarrier();');
   for (const loader of loaders) loader.stage(strip, 'strip');
   strip.lines.push('workgroupBarrier();');
   root.nest(`for (var strip = first; ; strip += ${tileK})`, strip);
 
-  if (scratch) declarePartial(shader, scratch, size);
+  if (scratch) declarePartial(shader, scratch.partial, size);
   else declareFinish(kernel, shader, target, access, size);
-  root.lines.push(...finishLines(schedule));
+  root.lines.push(...finishLines(schedule), ...sums.finish);
   return {
     name: kernel.name,
     code: shader.module(root.lines, threads),
@@ -222,15 +237,19 @@ function multiplyLines({ tileM, tileN, tileK, threadM, threadN, unroll }: TileSc
 
 function shaders(kernel: Contraction, target: Target, schedule: TileSchedule): KernelShaders {
   if (schedule.split === 1) return { shaders: [tileShader(kernel, target, schedule)] };
-  const bytes = 4 * schedule.split * product(kernel.shape);
-  const common = { buffer: 0, scratch: true, writable: true, name: 'partial' } as const;
-  const scratch: Binding =
-    sizesOf(kernel).n % lanes === 0 ? { ...common, stored: 'vec4<f32>', vector: true } : { ...common, stored: 'f32' };
+  const { split } = schedule;
+  const common = { scratch: true, writable: true } as const;
+  const vector = sizesOf(kernel).n % lanes === 0;
+  const stored = vector ? ({ stored: 'vec4<f32>', vector } as const) : ({ stored: 'f32' } as const);
+  const partial: Binding = { ...common, buffer: 0, name: 'partial', ...stored };
+  const summed = factorSums(kernel).map((sum) => product(sum.kernel.shape));
+  const elements = summed.reduce((a, b) => a + b, 0);
+  const sums: Binding[] = elements > 0 ? [{ ...common, buffer: 1, name: 'partial_sums', stored: 'f32' }] : [];
   return {
-    shaders: [tileShader(kernel, target, schedule, scratch), sumOfParts(kernel, target, schedule.split)],
-    scratch: [bytes],
+    shaders: [tileShader(kernel, target, schedule, { partial, sums }), sumOfParts(kernel, target, split)],
+    scratch: [product(kernel.shape), ...(elements > 0 ? [elements] : [])].map((count) => 4 * split * count),
   };
 }
 
 /** Matrix products by tiles of named registers: any factors, any device. */
-export const tiles: GemmVariant<TileSchedule> = { candidates: tileSchedules, shaders };
+export const tiles: GemmVariant<TileSchedule> = { sumsFactors: true, candidates: tileSchedules, shaders };

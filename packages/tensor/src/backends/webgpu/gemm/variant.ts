@@ -4,6 +4,8 @@ import type { Target } from '../target.ts';
 import type { Contraction } from './contraction.ts';
 
 export interface GemmVariant<Schedule> {
+  /** Whether it computes sums of factors beside the product; other variants are given kernels without them. */
+  readonly sumsFactors?: true;
   /**
    * The schedules by which this variant can compute `kernel` on `target`, the one to take without measuring first;
    * none where the variant does not apply.
