@@ -12,7 +12,9 @@ async function byTiles(device: Device): Promise<void> {
   const compile = backend.compile.bind(backend);
   backend.compile = (program: Program) => {
     const forced = program.kernels.flatMap((kernel) => {
-      const schedule = candidates(kernel, baseTarget).find(({ kind }) => kind === 'tiles');
+      const tiles = candidates(kernel, baseTarget).filter((schedule) => schedule.kind === 'tiles');
+      // The larger the tile, the longer a software adapter takes to compile it.
+      const schedule = tiles.find(({ tileM, split }) => tileM === 32 && split === 1) ?? tiles[0];
       return schedule ? [[kernel, schedule] as const] : [];
     });
     return compile(program, new Map<Kernel, (typeof forced)[number][1]>(forced));
