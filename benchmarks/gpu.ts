@@ -10,7 +10,9 @@
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { DeviceError, openDevice } from '@actionclip/tensor';
 import { writeFileAtomically } from 'actionclip';
+import { findSoftware } from './contenders/navigator.ts';
 import { cases, imagesOf, tinyCases } from './gpu/cases.ts';
 import { contenders } from './gpu/contenders.ts';
 import { type Options, parseOptions, usage } from './gpu/options.ts';
@@ -32,6 +34,12 @@ async function measureAll(chosen: readonly Case[], options: Options): Promise<Ca
     results.push(result);
   }
   return results;
+}
+
+/** Throws DeviceError where there is no adapter: once, rather than in every case. */
+async function requireAdapter(software: boolean): Promise<void> {
+  await findSoftware({ threads: 0, software });
+  await (await openDevice('webgpu', { allowSoftware: software })).close();
 }
 
 /** Images a second of the towers and the training steps. */
@@ -58,6 +66,7 @@ async function run(options: Options): Promise<void> {
   const chosen = all.filter(({ name }) => options.only.test(name));
   if (chosen.length === 0)
     throw new OptionError(`--only matches none of the cases: ${all.map(({ name }) => name).join('; ')}`);
+  await requireAdapter(options.software);
   const environment = await describeEnvironment(contenders);
   const results = await measureAll(chosen, options);
   const [first] = results.flatMap(({ outcomes }) => outcomes.filter(isTimed));
@@ -80,7 +89,11 @@ try {
   if (options.help) console.log(usage);
   else await run(options);
 } catch (error) {
-  if (!(error instanceof OptionError)) throw error;
-  console.error(`${error.message}; ${error.hint}`);
-  process.exitCode = 2;
+  if (error instanceof OptionError) {
+    console.error(`${error.message}; ${error.hint}`);
+    process.exitCode = 2;
+  } else if (error instanceof DeviceError) {
+    console.error(error.message);
+    process.exitCode = 1;
+  } else throw error;
 }
