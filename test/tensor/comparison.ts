@@ -12,14 +12,23 @@ export function near(actual: number, expected: number, tolerance: number, scale 
   return Math.abs(actual - expected) <= tolerance * size;
 }
 
-/** Throws unless shapes are equal and all elements near. Rounding is relative to the largest finite element. */
-export async function expectNear(actual: Tensor, expected: NaiveArray, tolerance: number, label = ''): Promise<void> {
+/**
+ * Throws unless shapes are equal and all elements near. Rounding is relative to the largest finite element, or to
+ * `magnitude` if that is more: that of the numbers which the elements were computed from.
+ */
+export async function expectNear(
+  actual: Tensor,
+  expected: NaiveArray,
+  tolerance: number,
+  label = '',
+  magnitude = 0,
+): Promise<void> {
   const data = await actual.data();
   if (`${actual.shape}` !== `${expected.shape}`)
     throw new Error(`${label}: shape [${actual.shape}] where [${expected.shape}] was expected`);
   if (data.length !== expected.data.length)
     throw new Error(`${label}: ${data.length} elements where ${expected.data.length} were expected`);
-  let scale = 0;
+  let scale = magnitude;
   for (const value of expected.data) if (Number.isFinite(value)) scale = Math.max(scale, Math.abs(value));
   expected.data.forEach((value, i) => {
     const own = data[i] ?? Number.NaN;

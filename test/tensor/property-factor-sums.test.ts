@@ -3,7 +3,7 @@ import {
   AdamW,
   autocast,
   compile,
-  Device,
+  type Device,
   gradients,
   linear,
   realize,
@@ -13,8 +13,6 @@ import {
 } from '@actionclip/tensor';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Template } from '../../packages/tensor/src/backends/backend.ts';
-import { createReferenceBackend } from '../../packages/tensor/src/backends/reference/backend.ts';
 import { createWebGPUBackend } from '../../packages/tensor/src/backends/webgpu/backend.ts';
 import { shadersOf } from '../../packages/tensor/src/backends/webgpu/kernels.ts';
 import { baseTarget } from '../../packages/tensor/src/backends/webgpu/target.ts';
@@ -23,23 +21,8 @@ import { arrayOf } from './arbitraries.ts';
 import { expectNear } from './comparison.ts';
 import { everyDevice, type TestDevice, use } from './devices.ts';
 import { build, matmul, type NaiveArray, toTensor } from './naive.ts';
+import { spied } from './spied.ts';
 import { recordingDevice } from './webgpu/programs.ts';
-
-/** A reference device with these templates, and the programs that it has compiled. */
-function spied(templates: readonly Template[]): { device: Device; programs: Program[] } {
-  const backend = createReferenceBackend();
-  const programs: Program[] = [];
-  const watched = Object.create(backend, {
-    limits: { value: { ...backend.limits, templates: new Set(templates) } },
-    compile: {
-      value: (program: Program) => {
-        programs.push(program);
-        return backend.compile(program);
-      },
-    },
-  });
-  return { device: new Device('reference', async () => watched), programs };
-}
 
 const separate = spied([]);
 const summing = spied(['factorSums']);

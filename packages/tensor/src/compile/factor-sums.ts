@@ -8,17 +8,15 @@ import type { Node } from '../graph.ts';
 import { unflatten } from '../ops/view.ts';
 import { sizeOf } from '../shape.ts';
 import type { Assembly } from './assemble.ts';
-import { Groups } from './groups.ts';
+import { mergingOf } from './groups.ts';
 import { multipliesHalves } from './halves.ts';
-import type { BufferUse, Kernel, LoopKernel } from './kernel.ts';
+import { type BufferUse, type Contraction, isContraction, type Kernel, type LoopKernel } from './kernel.ts';
 import type { Lowered } from './lower.ts';
 
 /** Contractions with fewer rows, columns or steps than this are no work for tiles, which the sums come from. */
 const smallest = 16;
 
-type Reduce = NonNullable<LoopKernel['reduce']>;
-type Reduction = LoopKernel & { readonly reduce: Reduce };
-type Contraction = LoopKernel & { readonly reduce: Reduce & { readonly factors: readonly [Expr, Expr] } };
+type Reduction = LoopKernel & { readonly reduce: NonNullable<LoopKernel['reduce']> };
 
 /** One of a contraction's factors, and the reduction that computes the same sums of it, over [...batch, M] or [...batch, N]. */
 export interface FactorSum {
@@ -37,10 +35,7 @@ export function mergeFactorSums(
   buffersPerKernel: number,
 ): Lowered {
   const { kernels, nodes, stages } = lowered;
-  const groups = new Groups(kernels);
-  const wanted = new Set(nodes.flatMap((node, buffer) => (kept.has(node) ? [buffer] : [])));
-  const isUpdate = ({ buffer }: BufferUse): boolean => updates.has(nodes[buffer] as Node);
-  const stageOf = (k: number): number | undefined => stages[kernels[k]?.outputs[0]?.buffer ?? -1];
+  const { groups, wanted, isUpdate, stageOf } = mergingOf(lowered, kept, updates);
   /** What each contraction has become so far. */
   const merged = [...kernels];
 
@@ -113,9 +108,6 @@ export function factorSums(kernel: LoopKernel): readonly FactorSum[] {
     return [{ factor: i, kernel: sum }];
   });
 }
-
-const isContraction = (kernel: Kernel | Assembly | undefined): kernel is Contraction =>
-  kernel?.kind === 'loop' && kernel.reduce?.factors !== undefined;
 
 /** Whether a contraction is computed by tiles of f32, which sums of its factors can come from. */
 function takesSums(kernel: Kernel | Assembly): kernel is Contraction {

@@ -2,8 +2,36 @@
  * Groups of kernels that are to become one. Two groups may be joined where no path leads from one to the other through
  * kernels outside: all members can then run at one place.
  */
+
+import type { Node } from '../graph.ts';
 import type { Assembly } from './assemble.ts';
 import type { BufferUse, Kernel } from './kernel.ts';
+import type { Lowered } from './lower.ts';
+
+/** What a pass that joins kernels has to know of them. */
+export interface Merging {
+  readonly groups: Groups;
+  /** Buffers whose elements the caller wants. */
+  readonly wanted: ReadonlySet<number>;
+  /** Whether a use is of a buffer that is written over an old value. */
+  readonly isUpdate: (use: BufferUse) => boolean;
+  /** How many waits lie behind what a kernel computes: kernels on both sides of one stay apart. */
+  readonly stageOf: (kernel: number) => number | undefined;
+}
+
+/** `kept` are nodes whose elements the caller wants, `updates` those that are to be written over old values. */
+export function mergingOf(
+  { kernels, nodes, stages }: Lowered,
+  kept: ReadonlySet<Node>,
+  updates: ReadonlySet<Node>,
+): Merging {
+  return {
+    groups: new Groups(kernels),
+    wanted: new Set(nodes.flatMap((node, buffer) => (kept.has(node) ? [buffer] : []))),
+    isUpdate: ({ buffer }) => updates.has(nodes[buffer] as Node),
+    stageOf: (kernel) => stages[kernels[kernel]?.outputs[0]?.buffer ?? -1],
+  };
+}
 
 export class Groups {
   readonly kernels: readonly (Kernel | Assembly)[];

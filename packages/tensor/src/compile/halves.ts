@@ -4,7 +4,7 @@
  */
 import { roundToHalf } from '../dtype.ts';
 import { type Expr, half } from '../expr/expr.ts';
-import type { Kernel } from './kernel.ts';
+import { isContraction, type Kernel } from './kernel.ts';
 
 /** The operands whose values a term has, up to their sign. */
 const kept: Readonly<Partial<Record<Expr['op'], (args: readonly Expr[]) => readonly Expr[]>>> = {
@@ -23,9 +23,9 @@ export function isHalf(e: Expr, stored: (load: Expr) => boolean): boolean {
 
 /** Whether `kernel` is a matrix product of factors of half precision. */
 export function multipliesHalves(kernel: Kernel): boolean {
-  if (kernel.kind !== 'loop' || !kernel.reduce?.factors) return false;
+  if (!isContraction(kernel)) return false;
   const { inputs, reduce } = kernel;
-  return (reduce.factors ?? []).every((factor) => isHalf(factor, ({ value }) => inputs[value]?.dtype === 'f16'));
+  return reduce.factors.every((factor) => isHalf(factor, ({ value }) => inputs[value]?.dtype === 'f16'));
 }
 
 /** `term` rounded to half precision: itself where it has no more. */

@@ -68,6 +68,14 @@ export interface LoopKernel {
   readonly outputs: readonly LoopOutput[];
 }
 
+/** A loop kernel to which the contraction template applies. */
+export type Contraction = LoopKernel & {
+  readonly reduce: NonNullable<LoopKernel['reduce']> & { readonly factors: readonly [Expr, Expr] };
+};
+
+export const isContraction = (kernel: { readonly kind: string } | undefined): kernel is Contraction =>
+  kernel?.kind === 'loop' && (kernel as LoopKernel).reduce?.factors !== undefined;
+
 export interface RowOutput extends Output {
   /** What there is a value for: every element ([rows, extent]), every row ([rows]), or every column ([extent]). */
   readonly per: 'element' | 'row' | 'column';

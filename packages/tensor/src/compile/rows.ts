@@ -9,7 +9,7 @@ import type { Node } from '../graph.ts';
 import { unflatten } from '../ops/view.ts';
 import { sizeOf } from '../shape.ts';
 import type { Assembly } from './assemble.ts';
-import { Groups } from './groups.ts';
+import { mergingOf } from './groups.ts';
 import {
   type BufferUse,
   type Fold,
@@ -54,10 +54,8 @@ export function mergeRows(
   columns: boolean,
 ): Lowered {
   const { kernels, nodes, stages } = lowered;
-  const groups = new Groups(kernels);
-  const wanted = new Set(nodes.flatMap((node, buffer) => (kept.has(node) ? [buffer] : [])));
-  const inPlace = kernels.map(({ outputs }) => outputs.some(({ buffer }) => updates.has(nodes[buffer] as Node)));
-  const stageOf = (k: number): number | undefined => stages[kernels[k]?.outputs[0]?.buffer ?? -1];
+  const { groups, wanted, isUpdate, stageOf } = mergingOf(lowered, kept, updates);
+  const inPlace = kernels.map(({ outputs }) => outputs.some(isUpdate));
   const geometries = kernels.map(ownGeometry);
   /** Kernels that fold rows, or are computed from what a kernel of their group folds. */
   const folded = geometries.map((geometry) => geometry !== undefined);

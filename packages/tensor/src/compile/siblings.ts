@@ -7,7 +7,7 @@ import type { Node } from '../graph.ts';
 import { sizeOf } from '../shape.ts';
 import type { Assembly } from './assemble.ts';
 import { pointIndex } from './collapse.ts';
-import { Groups } from './groups.ts';
+import { mergingOf } from './groups.ts';
 import { join } from './join.ts';
 import type { BufferUse, Kernel, LoopKernel } from './kernel.ts';
 import type { Lowered } from './lower.ts';
@@ -23,10 +23,7 @@ export function mergeSiblings(
   buffersPerKernel: number,
 ): Lowered {
   const { kernels, nodes, stages } = lowered;
-  const groups = new Groups(kernels);
-  const wanted = new Set(nodes.flatMap((node, buffer) => (kept.has(node) ? [buffer] : [])));
-  const isUpdate = ({ buffer }: BufferUse): boolean => updates.has(nodes[buffer] as Node);
-  const stageOf = (k: number): number | undefined => stages[kernels[k]?.outputs[0]?.buffer ?? -1];
+  const { groups, wanted, isUpdate, stageOf } = mergingOf(lowered, kept, updates);
   /** What each group has become so far. */
   const merged = kernels.map((kernel) => (isElementwise(kernel) ? kernel : undefined));
 

@@ -166,13 +166,7 @@ export function columnEnds(kernel: RowKernel, target: Target, parts: ColumnParts
   outputs.forEach((output, i) => {
     root.lines.push(storeElement(output.dtype, bindingOf(output, bindings), 'column', values[i] as string));
   });
-  return {
-    name: kernel.name,
-    code: shader.module(root.lines, threads),
-    bindings,
-    parameters: shader.parameters,
-    workgroups: Math.ceil(extent / ends.columns),
-  };
+  return shader.shader(kernel.name, root.lines, threads, Math.ceil(extent / ends.columns));
 }
 
 /** The inputs that terms load from. */

@@ -49,13 +49,7 @@ export function stripLoopShader(kernel: LoopKernel, target: Target): Shader | un
   outputs.forEach((output, i) => {
     root.lines.push(storeStrip(output.dtype, bindingOf(output, bindings), 'first', values[i] as string[]));
   });
-  return {
-    name: kernel.name,
-    code: shader.module(root.lines, threads),
-    bindings,
-    parameters: shader.parameters,
-    workgroups: Math.ceil(elements / (threads * width)),
-  };
+  return shader.shader(kernel.name, root.lines, threads, Math.ceil(elements / (threads * width)));
 }
 
 function sizeOfTerms(terms: readonly Expr[]): number {

@@ -54,7 +54,7 @@ export function loopsShader(kernels: readonly [LoopKernel, ...LoopKernel[]], tar
     total += workgroups;
     body.push(`if (group < ${shader.parameter(total)}) {`, ...indented([...lines, 'return;']), '}');
   }
-  return { name, code: shader.module(body, threads), bindings, parameters: shader.parameters, workgroups: total };
+  return shader.shader(name, body, threads, total);
 }
 
 /** The lines of a loop kernel, for workgroups that `member` numbers, and how many of those there are. */

@@ -55,11 +55,5 @@ function sumsShader(kernel: ScatterKernel, target: Target): Shader {
     '  }',
     '}',
   ];
-  return {
-    name: kernel.name,
-    code: shader.module(body, threads),
-    bindings,
-    parameters: shader.parameters,
-    workgroups: Math.ceil((outer * inner) / threads),
-  };
+  return shader.shader(kernel.name, body, threads, Math.ceil((outer * inner) / threads));
 }

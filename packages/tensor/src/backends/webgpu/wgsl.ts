@@ -89,6 +89,12 @@ export class ShaderText {
     this.declarations.push(text);
   }
 
+  /** The shader whose entry point has this `body`: see `module`. */
+  shader(name: string, body: readonly string[], threads: number, workgroups: number): Shader {
+    const code = this.module(body, threads);
+    return { name, code, bindings: this.bindings, parameters: this.parameters, workgroups };
+  }
+
   /**
    * The whole module around the entry point's `body`, in which `group` (the flat number of the workgroup, i32) and
    * `lane` (the thread's number within it, i32) are known.

@@ -119,13 +119,7 @@ function queriesShader(kernel: AttentionKernel, target: Target, schedule: FusedS
     ]),
     '}',
   ];
-  return {
-    name: `${kernel.name} queries`,
-    code: shader.module(lines, rows),
-    bindings: shader.bindings,
-    parameters: shader.parameters,
-    workgroups: blocks * pointsOf(kernel),
-  };
+  return shader.shader(`${kernel.name} queries`, lines, rows, blocks * pointsOf(kernel));
 }
 
 function keysShader(kernel: AttentionKernel, target: Target, schedule: FusedSchedule): Shader {
@@ -206,11 +200,5 @@ function keysShader(kernel: AttentionKernel, target: Target, schedule: FusedSche
     ]),
     '}',
   ];
-  return {
-    name: `${kernel.name} keys`,
-    code: shader.module(lines, rows),
-    bindings: shader.bindings,
-    parameters: shader.parameters,
-    workgroups: 2 * blocks * pointsOf(kernel),
-  };
+  return shader.shader(`${kernel.name} keys`, lines, rows, 2 * blocks * pointsOf(kernel));
 }

@@ -74,11 +74,5 @@ export function forwardShader(kernel: AttentionKernel, target: Target, schedule:
     ...indented([`let inverse = ${inverseOf('sum')};`, ...storeRow(mixed, text.result(result), 'own', 'inverse')]),
     '}',
   ];
-  return {
-    name: kernel.name,
-    code: shader.module(lines, rows),
-    bindings: shader.bindings,
-    parameters: shader.parameters,
-    workgroups: blocks * pointsOf(kernel),
-  };
+  return shader.shader(kernel.name, lines, rows, blocks * pointsOf(kernel));
 }

@@ -45,13 +45,7 @@ function productsShader(
       '}',
     );
   }
-  return {
-    name,
-    code: shader.module(lines, threadsOf(schedule)),
-    bindings: shader.bindings,
-    parameters: shader.parameters,
-    workgroups,
-  };
+  return shader.shader(name, lines, threadsOf(schedule), workgroups);
 }
 
 export function materialisedShaders(

@@ -137,9 +137,6 @@ export class AttentionText {
   }
 }
 
-/** WGSL for element `index` of a matrix, an i32 text. */
-export const loadElement = ({ use, binding }: Matrix, index: string): string => loadText(use, binding, index);
-
 /** WGSL for the four elements from `index` on, an i32 name. */
 export function loadVector({ binding: { name, strip } }: Matrix, index: string): string {
   if (strip !== undefined) return `${name}[u32(${index}) >> 2u]`;

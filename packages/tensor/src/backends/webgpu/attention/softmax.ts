@@ -79,11 +79,5 @@ export function softmaxShader(kernel: AttentionKernel, target: Target, { lanes }
         : []),
     ]),
   ];
-  return {
-    name: `${kernel.name} softmax`,
-    code: shader.module(lines, threads),
-    bindings: shader.bindings,
-    parameters: shader.parameters,
-    workgroups: Math.ceil(rows / (threads / lanes)),
-  };
+  return shader.shader(`${kernel.name} softmax`, lines, threads, Math.ceil(rows / (threads / lanes)));
 }

@@ -2,14 +2,14 @@
  * How a matrix product reads and writes its buffers: which loads of its factors and of its outputs' values take four
  * elements at once, and which buffers are therefore bound as vectors, as elements, or as both.
  */
-import type { BufferUse, LoopOutput } from '../../../compile/kernel.ts';
+import type { BufferUse, Contraction, LoopOutput } from '../../../compile/kernel.ts';
 import { dtypes } from '../../../dtype.ts';
 import { type Expr, walk } from '../../../expr/expr.ts';
 import { affine } from '../../../expr/simplify.ts';
 import { type Binding, bindingsOf, startOf } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { vectorForm, vectorLoads } from '../vectors.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 
 export interface FactorAccess {
   /** The axis along which vectors lie: the sum's ('k'), the factor's own ('free'), or none. */

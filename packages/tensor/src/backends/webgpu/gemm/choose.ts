@@ -4,11 +4,11 @@
  */
 import { factorSums, withoutSums } from '../../../compile/factor-sums.ts';
 import { multipliesHalves } from '../../../compile/halves.ts';
-import type { Kernel } from '../../../compile/kernel.ts';
+import { isContraction, type Kernel } from '../../../compile/kernel.ts';
 import type { KernelShaders } from '../kernels.ts';
 import { loopShader } from '../loop.ts';
 import type { Target } from '../target.ts';
-import { asContraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 import { type DirectSchedule, direct } from './direct.ts';
 import { matrix } from './matrix.ts';
 import type { MatrixSchedule } from './matrix-schedule.ts';
@@ -35,10 +35,9 @@ const variants: { readonly [Kind in keyof Schedules]: GemmVariant<Schedules[Kind
 
 /** The schedules that `kernel` can be computed by on `target`, the default first; none where it is no matrix product or a tiny one. */
 export function candidates(kernel: Kernel, target: Target): readonly GemmSchedule[] {
-  const contraction = asContraction(kernel);
-  if (!contraction) return [];
+  if (!isContraction(kernel)) return [];
   const found = Object.values(variants).flatMap((variant): readonly GemmSchedule[] => {
-    return variant.candidates(variant.sumsFactors ? contraction : withoutSums(contraction), target);
+    return variant.candidates(variant.sumsFactors ? kernel : withoutSums(kernel), target);
   });
   if (!target.processor) return found;
   return [...found].sort((a, b) => Number(b.kind === 'direct') - Number(a.kind === 'direct'));
@@ -46,12 +45,12 @@ export function candidates(kernel: Kernel, target: Target): readonly GemmSchedul
 
 /** The shaders of `kernel` by `schedule`; undefined where it is no matrix product. */
 export function gemmShaders(kernel: Kernel, target: Target, schedule: GemmSchedule): KernelShaders | undefined {
-  const contraction = asContraction(kernel);
+  if (!isContraction(kernel)) return undefined;
   // The variant of a schedule's kind takes that schedule, which the types cannot say of the whole table.
   const variant = variants[schedule.kind] as GemmVariant<GemmSchedule>;
-  if (!contraction || variant.sumsFactors) return contraction && variant.shaders(contraction, target, schedule);
-  const { shaders, ...rest } = variant.shaders(withoutSums(contraction), target, schedule);
-  const sums = factorSums(contraction).map((sum) => loopShader(sum.kernel, target));
+  if (variant.sumsFactors) return variant.shaders(kernel, target, schedule);
+  const { shaders, ...rest } = variant.shaders(withoutSums(kernel), target, schedule);
+  const sums = factorSums(kernel).map((sum) => loopShader(sum.kernel, target));
   return { ...rest, shaders: [...sums, ...shaders] };
 }
 
@@ -63,12 +62,11 @@ const rounded = (x: number): number => 2 ** Math.floor(Math.log2(x));
  * what is divisible by 4, in their types and in whether their factors are halves. Empty where `kernel` is no matrix product.
  */
 export function shapeClass(kernel: Kernel): string {
-  const contraction = asContraction(kernel);
-  if (!contraction) return '';
-  const { batch, m, n, k } = sizesOf(contraction);
+  if (!isContraction(kernel)) return '';
+  const { batch, m, n, k } = sizesOf(kernel);
   const count = batch.reduce((a, b) => a * b, 1);
   const size = (x: number): string => `${rounded(x)}${x % 4 === 0 ? 'x4' : ''}`;
   const types = [...kernel.inputs, ...kernel.outputs].map(({ dtype }) => dtype).join(' ');
-  const halves = multipliesHalves(contraction) ? ', halves' : '';
+  const halves = multipliesHalves(kernel) ? ', halves' : '';
   return `${rounded(count)} of ${size(m)} ${size(n)} ${size(k)}: ${types}${halves}`;
 }

@@ -3,13 +3,15 @@
  * neighbouring columns in registers. For devices on which caches serve neighbouring threads as fast as workgroup memory
  * does, or on which that memory is as slow as any: processors, and some integrated graphics.
  */
+
+import type { Contraction } from '../../../compile/kernel.ts';
 import { add, axis, constant, type Expr, input, mul, substitute } from '../../../expr/expr.ts';
 import type { KernelShaders } from '../kernels.ts';
 import type { Target } from '../target.ts';
 import { components, lanes, vectorBindingOf, vectorForm, vectorPosition } from '../vectors.ts';
 import { axesOf, bindCoordinates, product, Scope, ShaderText } from '../wgsl.ts';
 import { accessOf, type FactorAccess } from './access.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 import { declareFinish } from './epilogue.ts';
 import { fitsWords } from './schedules.ts';
 import type { GemmVariant } from './variant.ts';
@@ -113,9 +115,7 @@ function shaders(kernel: Contraction, target: Target, { rows, across, down }: Di
   root.nest(`for (var step = 0; step < ${shader.parameter(k / steps)}; step++)`, loop);
   declareFinish(kernel, shader, target, access, size);
   for (let i = 0; i < rows; i++) root.lines.push(`finish(batch, row + ${i}, column, sum${i});`);
-  const code = shader.module(root.lines, across * down);
-  const { bindings } = access;
-  return { shaders: [{ name: kernel.name, code, bindings, parameters: shader.parameters, workgroups }] };
+  return { shaders: [shader.shader(kernel.name, root.lines, across * down, workgroups)] };
 }
 
 /** Names the neighbours of a side, or the vectors that they lie in; those past the end stand for the last one. */

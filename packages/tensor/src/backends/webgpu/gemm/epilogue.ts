@@ -2,14 +2,14 @@
  * What becomes of finished sums: a function of one row and four neighbouring columns that computes the outputs' values
  * and stores them, or that stores the sums themselves as parts of larger ones.
  */
-import type { Output } from '../../../compile/kernel.ts';
+import type { Contraction, Output } from '../../../compile/kernel.ts';
 import { axis, type Expr, input, substitute } from '../../../expr/expr.ts';
 import { type Binding, bindingOf, elementsPerWord, storeAll, wordDeclarations } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { components, elementOf, lanes, vectorBindingOf, vectorForm, vectorPosition } from '../vectors.ts';
 import { axesOf, bindCoordinates, indented, rowMajor, Scope, type ShaderText } from '../wgsl.ts';
 import type { Access } from './access.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 
 /** Texts of the product's sizes. */
 export interface SizeTexts {

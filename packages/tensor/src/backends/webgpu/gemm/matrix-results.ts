@@ -2,10 +2,12 @@
  * From the sums of a product of subgroup matrices to its outputs. Fragments cannot be looked into, so their sums are
  * stored as they are where that is all, and else pass through workgroup memory to be finished element by element.
  */
+
+import type { Contraction } from '../../../compile/kernel.ts';
 import type { Expr } from '../../../expr/expr.ts';
 import { bindingOf, elementsPerThread, storeAll, wordDeclarations } from '../storage.ts';
 import { Scope, type ShaderText } from '../wgsl.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 import type { Fragments, Workgroup } from './fragments.ts';
 import { finishing, type MatrixSchedule } from './matrix-schedule.ts';
 import { restScale } from './matrix-strips.ts';

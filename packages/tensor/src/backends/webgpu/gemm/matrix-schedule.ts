@@ -1,9 +1,10 @@
 /** The sizes by which products of subgroup matrices are computed, and when they can be. */
 import { multipliesHalves } from '../../../compile/halves.ts';
+import type { Contraction } from '../../../compile/kernel.ts';
 import { bindingsOf, elementsPerThread } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { product } from '../wgsl.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 import type { FragmentShape } from './fragments.ts';
 import { type StripPlan, stripSize } from './matrix-strips.ts';
 import { splitGain } from './split.ts';

@@ -5,13 +5,13 @@
  * They pass scratch buffers on to one another. While terms are made, those are inputs and outputs like others, whose
  * buffers have negative numbers.
  */
-import type { BufferUse, LoopKernel, Output } from '../../../compile/kernel.ts';
+import type { BufferUse, Contraction, LoopKernel, Output } from '../../../compile/kernel.ts';
 import { accumulator, add, axis, constant, type Expr, load, mul, sub, substitute, term } from '../../../expr/expr.ts';
 import { loopShader } from '../loop.ts';
 import type { Binding } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { product, rowMajor, type Shader } from '../wgsl.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 
 /** The use of a kernel's scratch buffer number `position`. */
 const scratchUse = (position: number): BufferUse => ({ buffer: -1 - position, dtype: 'f32' });

@@ -2,10 +2,11 @@
  * What the sums of a product of subgroup matrices start from: a bias or a residual that is only added to them, so that
  * they are the output as they are and need not pass through workgroup memory.
  */
+
+import type { Contraction } from '../../../compile/kernel.ts';
 import { accumulator, type Expr, walk } from '../../../expr/expr.ts';
 import { bindingOf } from '../storage.ts';
 import { Scope } from '../wgsl.ts';
-import type { Contraction } from './contraction.ts';
 import { blockOf, fitsDirectly, type Results } from './matrix-results.ts';
 import { startRowStride } from './matrix-schedule.ts';
 

@@ -3,11 +3,13 @@
  * tile of the output. It stages strips of both factors in workgroup memory as halves, whatever their terms and
  * layouts, and its subgroups multiply them fragment by fragment.
  */
+
+import type { Contraction } from '../../../compile/kernel.ts';
 import type { KernelShaders } from '../kernels.ts';
 import { type Binding, bindingsOf } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { axesOf, bindCoordinates, product, rowMajor, Scope, type Shader, ShaderText } from '../wgsl.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 import { fragmentsBy, type Workgroup } from './fragments.ts';
 import { finishResults, type Results, storeDirectly } from './matrix-results.ts';
 import { type MatrixSchedule, matrixCandidates, subgroupSize } from './matrix-schedule.ts';

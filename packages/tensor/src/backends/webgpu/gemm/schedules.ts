@@ -1,8 +1,10 @@
 /** Tile sizes for matrix products: the table, what of it a device can run, and which to take where nothing was measured. */
+
+import type { Contraction } from '../../../compile/kernel.ts';
 import { bindingsOf, elementsPerThread } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { product } from '../wgsl.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 import { buffersOfSum, splitGain } from './split.ts';
 
 /**

@@ -3,13 +3,12 @@
  * made. Sums of factors are added by workgroups of their own in the same dispatch.
  */
 import { factorSums, withoutSums } from '../../../compile/factor-sums.ts';
-import type { BufferUse, LoopKernel } from '../../../compile/kernel.ts';
+import type { BufferUse, Contraction, LoopKernel } from '../../../compile/kernel.ts';
 import { add, axis, constant, type Expr, load, mul, substitute, walk } from '../../../expr/expr.ts';
 import { loopsShader } from '../loop.ts';
 import { bindingsOf } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { product, rowMajor, type Shader } from '../wgsl.ts';
-import type { Contraction } from './contraction.ts';
 
 /** Stand for the scratch buffers in a kernel, whose buffers have numbers from 0 on: parts of the product, and of sums of factors. */
 const scratchNumbers = [-1, -2];

@@ -3,10 +3,11 @@
  * columns), those of the first tile add up the staged strips, an element to a thread.
  */
 import { type FactorSum, factorSums } from '../../../compile/factor-sums.ts';
+import type { Contraction } from '../../../compile/kernel.ts';
 import { type Binding, storeAll } from '../storage.ts';
 import { lanes } from '../vectors.ts';
 import { axesOf, bindCoordinates, indented, product, Scope, type ShaderText } from '../wgsl.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 import { type TileSchedule, threadsOf } from './schedules.ts';
 
 /** Lines for the places in a product's shader where sums of its factors are begun, carried on and finished. */

@@ -4,13 +4,14 @@
  * over the strips is indexed by a variable but memory.
  */
 import { factorSums, withoutSums } from '../../../compile/factor-sums.ts';
+import type { Contraction } from '../../../compile/kernel.ts';
 import type { KernelShaders } from '../kernels.ts';
 import type { Binding } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { components, lanes } from '../vectors.ts';
 import { axesOf, bindCoordinates, indented, product, Scope, type Shader, ShaderText } from '../wgsl.ts';
 import { type Access, accessOf } from './access.ts';
-import { type Contraction, sizesOf } from './contraction.ts';
+import { sizesOf } from './contraction.ts';
 import { declareFinish, declarePartial } from './epilogue.ts';
 import { type TileSchedule, threadsOf, tileSchedules } from './schedules.ts';
 import { sumOfParts } from './split.ts';
@@ -82,13 +83,7 @@ function tileShader(whole: Contraction, target: Target, schedule: TileSchedule, 
   if (scratch) declarePartial(shader, scratch.partial, size);
   else declareFinish(kernel, shader, target, access, size);
   root.lines.push(...finishLines(schedule), ...sums.finish);
-  return {
-    name: kernel.name,
-    code: shader.module(root.lines, threads),
-    bindings: access.bindings,
-    parameters: shader.parameters,
-    workgroups,
-  };
+  return shader.shader(kernel.name, root.lines, threads, workgroups);
 }
 
 /** Lines that say which tile of which batch (and of which part of the sum) a workgroup computes. */

@@ -1,7 +1,8 @@
 /** What every way of computing matrix products has to say of itself. */
+
+import type { Contraction } from '../../../compile/kernel.ts';
 import type { KernelShaders } from '../kernels.ts';
 import type { Target } from '../target.ts';
-import type { Contraction } from './contraction.ts';
 
 export interface GemmVariant<Schedule> {
   /** Whether it computes sums of factors beside the product; other variants are given kernels without them. */
