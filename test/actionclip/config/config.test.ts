@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { editDistance, nearest } from '../../../packages/actionclip/src/nearest.ts';
 import { BEHAVIOURS } from '../../../packages/actionclip/src/train/config.ts';
 import { ConfigError, configFrom, parseConfig } from '../../../packages/actionclip/src/train/config-file.ts';
-import { editDistance, nearest } from '../../../packages/actionclip/src/train/config-problems.ts';
 
 const FOLDER = new URL('../../../../shared/fixtures/configs/', import.meta.url);
 const official = (name: string): string => readFileSync(new URL(name, FOLDER), 'utf8');

@@ -6,9 +6,9 @@ import { Generator } from '@actionclip/tensor';
 import { BytePairTokenizer, createClipTokenizer, type SavedTokenizer } from '@actionclip/tokenizer';
 import { type ClipSizes, type PresetName, presets } from '@actionclip/transformer';
 import { ActionCLIP, type ActionClipOptions } from '../model/action-clip.ts';
+import { nearest } from '../nearest.ts';
 import type { Config } from './config.ts';
 import { ConfigError } from './config-file.ts';
-import { nearest } from './config-problems.ts';
 
 export interface ModelDescription extends Omit<ActionClipOptions, 'generator'> {
   /** OpenAI's vocabulary, or one of the model's own. */

@@ -1,0 +1,21 @@
+/** The commands by name, each with its summary for the program's help and the module that defines it. */
+import type { Command } from './command.ts';
+import type { OptionTable } from './options.ts';
+
+interface Entry {
+  readonly summary: string;
+  readonly load: () => Promise<Command<OptionTable>>;
+}
+
+/** A command's own table is stricter than what `main` needs to know of it. */
+const widened = (command: unknown): Command<OptionTable> => command as Command<OptionTable>;
+
+export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
+  [
+    'doctor',
+    {
+      summary: 'Say what this machine has for computing and decoding, and what is taken',
+      load: async () => widened((await import('./commands/doctor.ts')).doctor),
+    },
+  ],
+]);

@@ -1,0 +1,34 @@
+/** The help of the program and of its commands. */
+import type { Command } from './command.ts';
+import { flagOf, type OptionTable } from './options.ts';
+
+/** What `actionclip --help` prints. */
+export function programHelp(commands: ReadonlyMap<string, string>): string {
+  const width = Math.max(...[...commands.keys()].map(({ length }) => length));
+  const lines = [...commands].map(([name, summary]) => `  ${name.padEnd(width)}  ${summary}`);
+  return `Action recognition in videos by words.
+
+  actionclip COMMAND [options]
+
+${lines.join('\n')}
+
+actionclip COMMAND --help says more, actionclip --version which version this is.`;
+}
+
+/** What `actionclip NAME --help` prints. */
+export function commandHelp(name: string, command: Command<OptionTable>): string {
+  const { summary, positionals, options, examples, notes } = command;
+  const rows = Object.entries(options).map(([key, { place, help }]) => ({
+    left: `--${flagOf(key)}${place === undefined ? '' : ` ${place}`}`,
+    help,
+  }));
+  rows.push({ left: '--help', help: 'this text' });
+  const width = Math.max(...rows.map(({ left }) => left.length));
+  return [
+    `${summary}.`,
+    `  actionclip ${[name, positionals.place, '[options]'].filter((part) => part !== '').join(' ')}`,
+    rows.map(({ left, help }) => `  ${left.padEnd(width)}  ${help}`).join('\n'),
+    ...(notes === undefined ? [] : [notes]),
+    `Examples\n${examples.map((example) => `  ${example}`).join('\n')}`,
+  ].join('\n\n');
+}

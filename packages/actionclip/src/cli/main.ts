@@ -1,0 +1,81 @@
+/** The program `actionclip`: finds the command, runs it, and turns whatever goes wrong into one sentence. */
+import { readFileSync } from 'node:fs';
+import { nearest } from '../nearest.ts';
+import { commands } from './commands.ts';
+import { commandHelp, programHelp } from './help.ts';
+import { OptionError, parseOptions } from './options.ts';
+import { InterruptedError, processTerminal, type Terminal } from './terminal.ts';
+
+/** Exit code of a program that was ended by SIGINT, by convention of shells. */
+const interruptedCode = 130;
+
+/** Runs the program with what follows its name on the command line; sets the exit code of the process. */
+export async function main(args: readonly string[]): Promise<void> {
+  const stop = new AbortController();
+  listenForInterruption(stop);
+  leaveWhenNobodyReads();
+  const terminal = processTerminal(stop.signal);
+  try {
+    await dispatch(args, terminal);
+  } catch (error) {
+    terminal.progress('');
+    if (error instanceof InterruptedError || stop.signal.aborted) {
+      process.exitCode = interruptedCode;
+      return;
+    }
+    terminal.say(
+      isForUser(error) ? error.message : error instanceof Error ? (error.stack ?? error.message) : `${error}`,
+    );
+    process.exitCode = 1;
+  }
+}
+
+/** The errors of these packages are sentences for the user; any other is a fault of the program. */
+const isForUser = (error: unknown): error is Error => error instanceof Error && 'hint' in error;
+
+async function dispatch(args: readonly string[], terminal: Terminal): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    terminal.out(programHelp(new Map([...commands].map(([key, { summary }]) => [key, summary]))));
+    return;
+  }
+  if (name === '--version') {
+    terminal.out(version());
+    return;
+  }
+  const entry = commands.get(name);
+  if (entry === undefined) {
+    const near = nearest(name, [...commands.keys()]);
+    const advice = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `see actionclip --help`;
+    throw new OptionError(`There is no command "${name}"`, advice);
+  }
+  const command = await entry.load();
+  const parsed = parseOptions(rest, command.options, command.positionals);
+  if (parsed === 'help') terminal.out(commandHelp(name, command));
+  else await command.run(parsed, terminal);
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+/** The first signal asks, so that files and the terminal are left in order; the second ends the process at once. */
+function listenForInterruption(stop: AbortController): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(interruptedCode);
+      stop.abort();
+    });
+  }
+}
+
+/** `actionclip ... | head` closes the pipe early: that is no error. */
+function leaveWhenNobodyReads(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,65 @@
+/** Where a command writes: results to the standard output, everything else to the standard error. */
+
+export interface Terminal {
+  /** Writes a line of the result. */
+  readonly out: (line: string) => void;
+  /** Writes a line for the person who waits; it is no part of the result. */
+  readonly say: (line: string) => void;
+  /** Width of the output in characters. */
+  readonly columns: number;
+  /** Whether the output may have colours: a terminal, no `NO_COLOR`, not `TERM=dumb`. */
+  readonly color: boolean;
+  /** Whether a person sees the standard error as it is written, so that a line may be drawn over. */
+  readonly interactive: boolean;
+  /** Redraws the one line of progress; an empty text removes it. Does nothing where it is not interactive. */
+  readonly progress: (line: string) => void;
+  /** Set off by the first SIGINT or SIGTERM: work stops at the next safe point. */
+  readonly signal: AbortSignal;
+}
+
+/** Work that was stopped by the person: no result, and nothing is wrong. */
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError';
+}
+
+/** @throws InterruptedError where the signal was set off. */
+export function throwIfInterrupted(signal: AbortSignal): void {
+  if (signal.aborted) throw new InterruptedError('interrupted');
+}
+
+const DEFAULT_COLUMNS = 80;
+const ERASE_LINE = '\r\x1b[2K';
+
+/** The terminal of this process. */
+export function processTerminal(signal: AbortSignal, environment = process.env): Terminal {
+  const { stdout, stderr } = process;
+  const plain = environment.TERM === 'dumb';
+  const interactive = stderr.isTTY === true && !plain;
+  let drawn = false;
+  const erase = (): void => {
+    if (drawn) stderr.write(ERASE_LINE);
+    drawn = false;
+  };
+  return {
+    out: (line) => {
+      erase();
+      stdout.write(`${line}\n`);
+    },
+    say: (line) => {
+      erase();
+      stderr.write(`${line}\n`);
+    },
+    columns: stdout.columns ?? DEFAULT_COLUMNS,
+    color: stdout.isTTY === true && !plain && !environment.NO_COLOR,
+    interactive,
+    progress: (line) => {
+      if (!interactive) return;
+      erase();
+      if (line === '') return;
+      // The last column stays free: a full line would wrap on some terminals.
+      stderr.write([...line].slice(0, (stderr.columns ?? DEFAULT_COLUMNS) - 1).join(''));
+      drawn = true;
+    },
+    signal,
+  };
+}
