@@ -20,6 +20,7 @@ export async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     terminal.progress('');
     if (error instanceof InterruptedError || stop.signal.aborted) {
+      if (error instanceof InterruptedError && error.message !== '') terminal.say(error.message);
       process.exitCode = interruptedCode;
       return;
     }

@@ -1,5 +1,7 @@
 /** Where a command writes: results to the standard output, everything else to the standard error. */
 
+export { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
+
 export interface Terminal {
   /** Writes a line of the result. */
   readonly out: (line: string) => void;
@@ -15,16 +17,6 @@ export interface Terminal {
   readonly progress: (line: string) => void;
   /** Set off by the first SIGINT or SIGTERM: work stops at the next safe point. */
   readonly signal: AbortSignal;
-}
-
-/** Work that was stopped by the person: no result, and nothing is wrong. */
-export class InterruptedError extends Error {
-  override readonly name = 'InterruptedError';
-}
-
-/** @throws InterruptedError where the signal was set off. */
-export function throwIfInterrupted(signal: AbortSignal): void {
-  if (signal.aborted) throw new InterruptedError('interrupted');
 }
 
 const DEFAULT_COLUMNS = 80;
