@@ -3,6 +3,7 @@
 export { checkpoint } from './autograd/checkpoint.ts';
 export * from './autograd/functions.ts';
 export type { Backend, Executable, Limits, Slot } from './backends/backend.ts';
+export { cacheFolder } from './backends/webgpu/schedule-store.ts';
 export * from './creation.ts';
 export { defineOp, type OpDefinition } from './define-op.ts';
 export { type DType, dtypes, fromHalfBits, type ScalarType, type TypedArray, toHalfBits } from './dtype.ts';

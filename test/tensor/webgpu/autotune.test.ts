@@ -201,6 +201,7 @@ describe('the cache folder', () => {
     expect(cacheFolder('linux', { HOME: '/home/me', XDG_CACHE_HOME: '/fast' })).toBe('/fast/actionclip');
     expect(cacheFolder('darwin', { HOME: '/Users/me' })).toBe('/Users/me/Library/Caches/actionclip');
     expect(cacheFolder('win32', { LOCALAPPDATA: 'C:\\me' })).toBe('C:\\me\\actionclip');
+    expect(cacheFolder('linux', { HOME: '/home/me', ACTIONCLIP_CACHE: '/own' })).toBe('/own');
     expect(cacheFolder('linux', {})).toBeUndefined();
   });
 

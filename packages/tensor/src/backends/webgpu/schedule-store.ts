@@ -3,9 +3,13 @@ import type { ScheduleStore } from './autotune.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The folder for files that can be made again, by the platform's custom; undefined where the environment names no home. */
+/**
+ * The folder for files that can be made again: what `ACTIONCLIP_CACHE` says, else by the platform's custom; undefined
+ * where the environment names no home.
+ */
 export function cacheFolder(platform: string, environment: Environment): string | undefined {
-  const { XDG_CACHE_HOME: xdg, HOME: home, LOCALAPPDATA: local } = environment;
+  const { ACTIONCLIP_CACHE: own, XDG_CACHE_HOME: xdg, HOME: home, LOCALAPPDATA: local } = environment;
+  if (own) return own;
   if (platform === 'win32') return local ? `${local}\\actionclip` : undefined;
   if (xdg) return `${xdg}/actionclip`;
   if (!home) return undefined;
