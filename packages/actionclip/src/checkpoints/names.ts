@@ -3,12 +3,12 @@
  * package are OpenAI CLIP's own, with the temporal head under `fusion.`.
  */
 
-/** What becomes of one foreign parameter. */
+/** What a parameter is called on the other side: in this package when one is read, in the layout when one is written. */
 export interface Renaming {
   readonly name: string;
-  /** The source is one third of the rows of `name`: query, key or value. */
+  /** The layout's parameter is one third of the rows of ours: query, key or value. */
   readonly third?: 0 | 1 | 2;
-  /** The source is the transposed matrix. */
+  /** One is the transposed matrix of the other. */
   readonly transpose?: boolean;
 }
 
@@ -21,12 +21,48 @@ export interface Layout {
   readonly rules: readonly Rule[];
 }
 
-/** A rule speaks about the names that `pattern` matches whole. Without `to` the parameter is dropped. */
+/**
+ * Two names of one parameter: `theirs` in the layout, `ours` in this package, both with places (`PLACES`) that stand
+ * for the same text. Read from left to right when a file is read, from right to left when one is written. Without
+ * `ours` the parameter is dropped.
+ */
 interface Rule {
-  readonly pattern: RegExp;
-  readonly to?: string;
+  readonly theirs: Template;
+  readonly ours?: Template;
+  /** Their parameter is one third of the rows of ours: query, key or value. */
   readonly third?: 0 | 1 | 2;
+  /** Their parameter is the transposed matrix. */
   readonly transpose?: boolean;
+  /** Met in files, never written. */
+  readonly readOnly?: boolean;
+}
+
+interface Template {
+  readonly text: string;
+  /** Fits the names that have this form, with a group for each place. */
+  readonly pattern: RegExp;
+}
+
+/** What may stand at a `{place}` of a template. */
+const PLACES: Readonly<Record<string, string>> = { layer: '\\d+', kind: 'weight|bias', rest: '.+' };
+
+function template(text: string): Template {
+  const escaped = text.replaceAll('.', '\\.');
+  const pattern = escaped.replace(/\{(\w+)\}/g, (_, place: string) => `(?<${place}>${PLACES[place]})`);
+  return { text, pattern: new RegExp(`^${pattern}$`) };
+}
+
+const rule = (theirs: string, ours?: string, more: Omit<Rule, 'theirs' | 'ours'> = {}): Rule => ({
+  theirs: template(theirs),
+  ...(ours === undefined ? {} : { ours: template(ours) }),
+  ...more,
+});
+
+/** The name in `to` of what has this name in `from`; undefined where the name has another form. */
+function translate(name: string, from: Template, to: Template): string | undefined {
+  const match = from.pattern.exec(name);
+  if (match === null) return undefined;
+  return to.text.replace(/\{(\w+)\}/g, (_, place: string) => match.groups?.[place] ?? '');
 }
 
 /** Where a checkpoint file keeps its state dicts; a file with none of these is one state dict. */
@@ -40,53 +76,51 @@ export const CONTAINERS: readonly { readonly prefix: string; readonly to: string
 export const DATA_PARALLEL_PREFIX = 'module.';
 
 /** OpenAI's archives carry three sizes that the shapes tell as well. */
-const SIZES: Rule = { pattern: /input_resolution|context_length|vocab_size/ };
-/** The Shift variant wraps every visual block as `net`, and adds no parameters. */
-const SHIFT: Rule = { pattern: /(visual\.transformer\.resblocks\.\d+)\.net\.(.+)/, to: '$1.$2' };
-const AS_IT_IS: Rule = { pattern: /(.+)/, to: '$1' };
+const SIZES = ['input_resolution', 'context_length', 'vocab_size'];
 
-/** Hugging Face's two towers and the leaf names of their layers. */
-const TOWERS = [
-  ['text_model', 'transformer'],
-  ['vision_model', 'visual.transformer'],
-] as const;
+/** The leaf names of Hugging Face's layers. */
 const LEAVES = [
-  ['self_attn\\.out_proj', 'attn.out_proj'],
+  ['self_attn.out_proj', 'attn.out_proj'],
   ['layer_norm1', 'ln_1'],
   ['layer_norm2', 'ln_2'],
-  ['mlp\\.fc1', 'mlp.c_fc'],
-  ['mlp\\.fc2', 'mlp.c_proj'],
+  ['mlp.fc1', 'mlp.c_fc'],
+  ['mlp.fc2', 'mlp.c_proj'],
 ] as const;
 const THIRDS = ['q', 'k', 'v'] as const;
 
-function huggingFaceLayers(): Rule[] {
-  return TOWERS.flatMap(([theirs, ours]) => {
-    const layer = `${theirs}\\.encoder\\.layers\\.(\\d+)\\.`;
-    const block = `${ours}.resblocks.$1.`;
-    const leaves = LEAVES.map(([from, to]) => ({
-      pattern: new RegExp(`${layer}${from}\\.(weight|bias)`),
-      to: `${block}${to}.$2`,
-    }));
-    const thirds = THIRDS.map((letter, index) => ({
-      pattern: new RegExp(`${layer}self_attn\\.${letter}_proj\\.(weight|bias)`),
-      to: `${block}attn.in_proj_$2`,
-      third: index as 0 | 1 | 2,
-    }));
-    return [...leaves, ...thirds];
-  });
+function huggingFaceLayers(theirTower: string, ourTower: string): Rule[] {
+  const theirs = `${theirTower}.encoder.layers.{layer}`;
+  const ours = `${ourTower}.resblocks.{layer}`;
+  return [
+    ...LEAVES.map(([from, to]) => rule(`${theirs}.${from}.{kind}`, `${ours}.${to}.{kind}`)),
+    ...THIRDS.map((letter, index) =>
+      rule(`${theirs}.self_attn.${letter}_proj.{kind}`, `${ours}.attn.in_proj_{kind}`, { third: index as 0 | 1 | 2 }),
+    ),
+  ];
 }
 
-/** In the order in which they are tried. */
+/** In the order in which they are tried; so are the rules of each. */
 export const LAYOUTS: readonly Layout[] = [
-  { name: 'openai', marker: 'visual.conv1.weight', rules: [SIZES, SHIFT, AS_IT_IS] },
+  {
+    name: 'openai',
+    marker: 'visual.conv1.weight',
+    rules: [
+      ...SIZES.map((size) => rule(size)),
+      // The Shift variant wraps every visual block as `net`, and adds no parameters.
+      rule('visual.transformer.resblocks.{layer}.net.{rest}', 'visual.transformer.resblocks.{layer}.{rest}', {
+        readOnly: true,
+      }),
+      rule('{rest}', '{rest}'),
+    ],
+  },
   {
     // projects/actionclip of open-mmlab/mmaction2
     name: 'mmaction2',
     marker: 'clip.visual.conv1.weight',
     rules: [
-      { pattern: /clip\.(?:input_resolution|context_length|vocab_size)/ },
-      { pattern: /clip\.(.+)/, to: '$1' },
-      { pattern: /adapter\.(.+)/, to: 'fusion.$1' },
+      ...SIZES.map((size) => rule(`clip.${size}`)),
+      rule('adapter.{rest}', 'fusion.{rest}'),
+      rule('clip.{rest}', '{rest}'),
     ],
   },
   {
@@ -94,19 +128,21 @@ export const LAYOUTS: readonly Layout[] = [
     name: 'huggingface',
     marker: 'vision_model.embeddings.patch_embedding.weight',
     rules: [
-      { pattern: /(?:text|vision)_model\.embeddings\.position_ids/ },
-      { pattern: /logit_scale/, to: 'logit_scale' },
-      { pattern: /text_projection\.weight/, to: 'text_projection', transpose: true },
-      { pattern: /visual_projection\.weight/, to: 'visual.proj', transpose: true },
-      { pattern: /text_model\.embeddings\.token_embedding\.weight/, to: 'token_embedding.weight' },
-      { pattern: /text_model\.embeddings\.position_embedding\.weight/, to: 'positional_embedding' },
-      { pattern: /text_model\.final_layer_norm\.(weight|bias)/, to: 'ln_final.$1' },
-      { pattern: /vision_model\.embeddings\.class_embedding/, to: 'visual.class_embedding' },
-      { pattern: /vision_model\.embeddings\.patch_embedding\.weight/, to: 'visual.conv1.weight' },
-      { pattern: /vision_model\.embeddings\.position_embedding\.weight/, to: 'visual.positional_embedding' },
-      { pattern: /vision_model\.pre_layrnorm\.(weight|bias)/, to: 'visual.ln_pre.$1' },
-      { pattern: /vision_model\.post_layernorm\.(weight|bias)/, to: 'visual.ln_post.$1' },
-      ...huggingFaceLayers(),
+      rule('text_model.embeddings.position_ids'),
+      rule('vision_model.embeddings.position_ids'),
+      rule('logit_scale', 'logit_scale'),
+      rule('text_projection.weight', 'text_projection', { transpose: true }),
+      rule('visual_projection.weight', 'visual.proj', { transpose: true }),
+      rule('text_model.embeddings.token_embedding.weight', 'token_embedding.weight'),
+      rule('text_model.embeddings.position_embedding.weight', 'positional_embedding'),
+      rule('text_model.final_layer_norm.{kind}', 'ln_final.{kind}'),
+      rule('vision_model.embeddings.class_embedding', 'visual.class_embedding'),
+      rule('vision_model.embeddings.patch_embedding.weight', 'visual.conv1.weight'),
+      rule('vision_model.embeddings.position_embedding.weight', 'visual.positional_embedding'),
+      rule('vision_model.pre_layrnorm.{kind}', 'visual.ln_pre.{kind}'),
+      rule('vision_model.post_layernorm.{kind}', 'visual.ln_post.{kind}'),
+      ...huggingFaceLayers('text_model', 'transformer'),
+      ...huggingFaceLayers('vision_model', 'visual.transformer'),
     ],
   },
 ];
@@ -118,14 +154,28 @@ export function detectLayout(names: ReadonlySet<string>): Layout | undefined {
 
 /** What a layout makes of a name: a renaming, `'dropped'`, or `'unknown'` where no rule speaks about it. */
 export function renameParameter(layout: Layout, name: string): Renaming | 'dropped' | 'unknown' {
-  for (const { pattern, to, third, transpose } of layout.rules) {
-    const match = pattern.exec(name);
-    if (match === null || match[0] !== name) continue;
-    if (to === undefined) return 'dropped';
-    const renamed = to.replace(/\$(\d)/g, (_, group: string) => match[Number(group)] ?? '');
+  for (const { theirs, ours, third, transpose } of layout.rules) {
+    const renamed = translate(name, theirs, ours ?? theirs);
+    if (renamed === undefined) continue;
+    if (ours === undefined) return 'dropped';
     return { name: renamed, ...(third === undefined ? {} : { third }), ...(transpose ? { transpose } : {}) };
   }
   return 'unknown';
+}
+
+/**
+ * What a parameter of this package is in a layout: one parameter there, three where query, key and value stand apart,
+ * none where the layout has no place for it.
+ */
+export function namesInLayout(layout: Layout, name: string): Renaming[] {
+  const renamings: Renaming[] = [];
+  for (const { theirs, ours, third, transpose, readOnly } of layout.rules) {
+    const renamed = ours === undefined || readOnly ? undefined : translate(name, ours, theirs);
+    if (renamed === undefined) continue;
+    if (third === undefined) return [{ name: renamed, ...(transpose ? { transpose } : {}) }];
+    renamings.push({ name: renamed, third });
+  }
+  return renamings;
 }
 
 /**
