@@ -108,6 +108,15 @@ export {
   temporalHeads,
 } from './model/temporal.ts';
 
+export { readTemplates } from './prompts/template-files.ts';
+export {
+  parseTemplates,
+  TEMPLATE_SETS,
+  type TemplateSet,
+  type TemplateSetName,
+  templateSet,
+  templateSetNames,
+} from './prompts/template-sets.ts';
 export {
   cleanLabel,
   formatPrompts,

@@ -53,6 +53,20 @@ export function templateKind(text: string): TemplateKind {
 }
 
 /**
+ * The texts before and after a template's place.
+ * @param where Put before the error's sentence.
+ * @throws PromptError where there is not exactly one place.
+ */
+export function checkTemplate(template: string, where = ''): { readonly before: string; readonly after: string } {
+  const [before = '', after, ...more] = template.split(PLACE);
+  if (after === undefined || more.length > 0) {
+    const places = after === undefined ? 0 : more.length + 1;
+    throw new PromptError(`${where}Template "${template}" has ${places} places {}`, 'it needs exactly one');
+  }
+  return { before, after };
+}
+
+/**
  * Puts every label into every template.
  * @param templates Texts with one `{}` each; the sixteen of ActionCLIP unless told.
  * @returns templates x labels prompts, template-major as in the released code: prompt [t, n] is at t * labels + n.
@@ -67,14 +81,7 @@ export function formatPrompts(
       throw new PromptError(`Label ${index} is empty`, 'give every class a name in the label file');
     }
   });
-  const halves = templates.map((template) => {
-    const parts = template.split(PLACE);
-    const [before, after] = parts;
-    if (parts.length !== 2 || before === undefined || after === undefined) {
-      throw new PromptError(`Template "${template}" has ${parts.length - 1} places {}`, 'it needs exactly one');
-    }
-    return { before, after };
-  });
+  const halves = templates.map((template) => checkTemplate(template));
   // Concatenation rather than String.replace: labels may contain `$&` and the like.
   return halves.flatMap(({ before, after }) => labels.map((label) => before + label + after));
 }
