@@ -12,7 +12,10 @@ export function programHelp(commands: ReadonlyMap<string, string>): string {
 
 ${lines.join('\n')}
 
-actionclip COMMAND --help says more, actionclip --version which version this is.`;
+actionclip COMMAND --help says more, actionclip --version which version this is.
+
+Results go to the standard output, messages to the standard error. Exit codes: 0 all was done; 1 something was not, and
+a message says what; 130 it was interrupted. NO_COLOR=1 turns colours off.`;
 }
 
 /** What `actionclip NAME --help` prints. */

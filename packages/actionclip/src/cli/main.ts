@@ -6,33 +6,45 @@ import { commandHelp, programHelp } from './help.ts';
 import { OptionError, parseOptions } from './options.ts';
 import { InterruptedError, processTerminal, type Terminal } from './terminal.ts';
 
-/** Exit code of a program that was ended by SIGINT, by convention of shells. */
+/** Exit codes; the help of the program names them. A program that SIGINT ended has 130 by convention of shells. */
+const failureCode = 1;
 const interruptedCode = 130;
 
 /** Runs the program with what follows its name on the command line; sets the exit code of the process. */
 export async function main(args: readonly string[]): Promise<void> {
   const stop = new AbortController();
+  const terminal = processTerminal(stop.signal);
   listenForInterruption(stop);
   leaveWhenNobodyReads();
-  const terminal = processTerminal(stop.signal);
+  process.on('uncaughtException', (error) => {
+    endAfter(error, terminal);
+    process.exit();
+  });
   try {
     await dispatch(args, terminal);
   } catch (error) {
-    terminal.progress('');
-    if (error instanceof InterruptedError || stop.signal.aborted) {
-      if (error instanceof InterruptedError && error.message !== '') terminal.say(error.message);
-      process.exitCode = interruptedCode;
-      return;
-    }
-    terminal.say(
-      isForUser(error) ? error.message : error instanceof Error ? (error.stack ?? error.message) : `${error}`,
-    );
-    process.exitCode = 1;
+    endAfter(error, terminal);
   }
+}
+
+/** Says what went wrong and sets the exit code. After an interruption the work under way is not waited for. */
+function endAfter(error: unknown, terminal: Terminal): void {
+  terminal.progress('');
+  if (error instanceof InterruptedError || terminal.signal.aborted) {
+    if (error instanceof InterruptedError && error.message !== '') terminal.say(error.message);
+    process.exit(interruptedCode);
+  }
+  terminal.say(isForUser(error) ? error.message : fault(error));
+  process.exitCode = failureCode;
 }
 
 /** The errors of these packages are sentences for the user; any other is a fault of the program. */
 const isForUser = (error: unknown): error is Error => error instanceof Error && 'hint' in error;
+
+/** The whole stack, and what to do with it. */
+const fault = (error: unknown): string =>
+  `${error instanceof Error ? (error.stack ?? error.message) : error}
+This is a fault of actionclip ${version()}: please report it with the lines above and the command that you ran.`;
 
 async function dispatch(args: readonly string[], terminal: Terminal): Promise<void> {
   const [name, ...rest] = args;
@@ -66,7 +78,7 @@ function listenForInterruption(stop: AbortController): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (stop.signal.aborted) process.exit(interruptedCode);
-      stop.abort();
+      stop.abort(new InterruptedError());
     });
   }
 }

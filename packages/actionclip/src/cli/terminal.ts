@@ -1,4 +1,5 @@
 /** Where a command writes: results to the standard output, everything else to the standard error. */
+import { fitText, printable } from './drawing/text-width.ts';
 
 export { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
 
@@ -11,6 +12,8 @@ export interface Terminal {
   readonly columns: number;
   /** Whether the output may have colours: a terminal, no `NO_COLOR`, not `TERM=dumb`. */
   readonly color: boolean;
+  /** Whether a person sees the output on a terminal that draws block characters; else drawings are in ASCII. */
+  readonly blocks: boolean;
   /** Whether a person sees the standard error as it is written, so that a line may be drawn over. */
   readonly interactive: boolean;
   /** Redraws the one line of progress; an empty text removes it. Does nothing where it is not interactive. */
@@ -22,10 +25,19 @@ export interface Terminal {
 const DEFAULT_COLUMNS = 80;
 const ERASE_LINE = '\r\x1b[2K';
 
-/** The terminal of this process. */
-export function processTerminal(signal: AbortSignal, environment = process.env): Terminal {
-  const { stdout, stderr } = process;
+interface Streams {
+  readonly stdout: Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'>;
+  readonly stderr: Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'>;
+}
+
+/** The terminal of this process, or of the streams and the environment given. */
+export function processTerminal(
+  signal: AbortSignal,
+  environment: NodeJS.ProcessEnv = process.env,
+  { stdout, stderr }: Streams = process,
+): Terminal {
   const plain = environment.TERM === 'dumb';
+  const blocks = stdout.isTTY === true && !plain;
   const interactive = stderr.isTTY === true && !plain;
   let drawn = false;
   const erase = (): void => {
@@ -41,15 +53,16 @@ export function processTerminal(signal: AbortSignal, environment = process.env):
       erase();
       stderr.write(`${line}\n`);
     },
-    columns: stdout.columns ?? DEFAULT_COLUMNS,
-    color: stdout.isTTY === true && !plain && !environment.NO_COLOR,
+    columns: stdout.columns || DEFAULT_COLUMNS,
+    color: blocks && !environment.NO_COLOR,
+    blocks,
     interactive,
     progress: (line) => {
       if (!interactive) return;
       erase();
       if (line === '') return;
       // The last column stays free: a full line would wrap on some terminals.
-      stderr.write([...line].slice(0, (stderr.columns ?? DEFAULT_COLUMNS) - 1).join(''));
+      stderr.write(fitText(printable(line), (stderr.columns || DEFAULT_COLUMNS) - 1));
       drawn = true;
     },
     signal,
