@@ -18,6 +18,7 @@ import {
   type Config,
   configFrom,
   describeModel,
+  Examiner,
   encodeFrame,
   formatClipList,
   formatLabels,
@@ -25,10 +26,10 @@ import {
   openModel,
   readClipTable,
   resize,
+  smallData,
+  smallModel,
   writeFileAtomically,
 } from 'actionclip';
-import { Examiner } from '../examples/train-k400/examiner.ts';
-import { smallData, smallModel } from '../examples/train-k400/small-model.ts';
 
 const repository = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals: tables } = parseArgs({

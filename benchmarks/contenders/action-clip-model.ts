@@ -12,9 +12,10 @@ import {
   openModel,
   optimizerOf,
   promptTokens,
+  smallInput,
+  smallModel,
   trainingStep,
 } from 'actionclip';
-import { smallInput, smallModel } from '../../examples/train-k400/small-model.ts';
 import type { Prepared } from '../harness/contender.ts';
 import { uniform } from '../harness/data.ts';
 import { blockProducts, type ModelName, type StepWork, towerProducts, type VideoWork } from '../harness/work.ts';

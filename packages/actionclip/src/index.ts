@@ -87,6 +87,8 @@ export {
 } from './evaluate/metrics.ts';
 export { type PromptTokens, promptTokens } from './evaluate/prompt-tokens.ts';
 
+export { InterruptedError } from './interrupted.ts';
+
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';
 export {
   type ContrastiveLoss,
@@ -141,6 +143,11 @@ export {
 } from './report/data.ts';
 export { encodeFrame } from './report/frames.ts';
 export { renderReport, writeReport } from './report/report.ts';
+
+export { Examiner } from './runs/examiner.ts';
+export type { RunOptions } from './runs/options.ts';
+export { startRun } from './runs/run.ts';
+export { smallData, smallInput, smallModel } from './runs/small-model.ts';
 
 export {
   type Action,

@@ -18,4 +18,11 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
       load: async () => widened((await import('./commands/doctor.ts')).doctor),
     },
   ],
+  [
+    'train',
+    {
+      summary: "Train ActionCLIP: the built-in actions, the paper's runs, or your own clips",
+      load: async () => widened((await import('./commands/train.ts')).train),
+    },
+  ],
 ]);

@@ -20,6 +20,7 @@ import { Random } from '../data/random.ts';
 import { type Evaluation, evaluateFeatures } from '../evaluate/evaluate.ts';
 import { FeatureEncoder } from '../evaluate/features.ts';
 import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
+import { InterruptedError } from '../interrupted.ts';
 import { type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
@@ -42,6 +43,8 @@ export interface TrainingRun {
   /** What to do about clips that cannot be read; stop unless told. */
   readonly clips?: Pick<ClipLoaderOptions, 'corruptClips' | 'onCorruptClip'>;
   readonly progress?: Progress;
+  /** Stops the run after the step at hand, with a checkpoint to go on from. */
+  readonly signal?: AbortSignal;
   /** Called after each validation. */
   readonly onValidation?: (validation: Validation, evaluation: Evaluation) => void;
 }
@@ -69,7 +72,7 @@ export const LOG_FILE = 'log.jsonl';
 /**
  * Trains as the configuration says, from its first epoch or from the checkpoint named by `config.resume`.
  * @throws TrainingError where the loss is no number or the device fails, DataError for a clip that cannot be read, CheckpointError for a
- *   checkpoint that does not fit. The checkpoints on disk stay whole.
+ *   checkpoint that does not fit, InterruptedError where the signal was set off. The checkpoints on disk stay whole.
  */
 export async function train(run: TrainingRun): Promise<TrainingOutcome> {
   const device = run.opened.model.parameters()[0]?.device ?? (await defaultDevice());
@@ -102,6 +105,9 @@ interface PendingStep {
   readonly learningRate: number;
   readonly measures: Promise<StepMeasures>;
 }
+
+/** The position of the batch that follows within the epoch. */
+const nextAfter = ({ epoch, batchIndex }: ClipBatch): RunState['position'] => ({ epoch, batchIndex: batchIndex + 1 });
 
 class Trainer {
   readonly #given: TrainingRun;
@@ -185,11 +191,20 @@ class Trainer {
       const isLast = batch.batchIndex + 1 === loader.batchesPerEpoch;
       if (isLast) await this.#endEpoch(batch.epoch);
       else if (this.#steps % (this.#given.checkpointEvery ?? Number.POSITIVE_INFINITY) === 0) {
-        await this.#save(LAST_CHECKPOINT, { epoch: batch.epoch, batchIndex: batch.batchIndex + 1 });
+        await this.#save(LAST_CHECKPOINT, nextAfter(batch));
       }
+      if (this.#given.signal?.aborted) throw await this.#stopped(batch, isLast);
       start = performance.now();
     }
     this.#given.progress?.done();
+  }
+
+  /** Saves what the run needs to go on, unless the end of the epoch just did. */
+  async #stopped(batch: ClipBatch, isSaved: boolean): Promise<InterruptedError> {
+    if (!isSaved) await this.#save(LAST_CHECKPOINT, nextAfter(batch));
+    this.#given.progress?.done();
+    const last = join(this.#config.output.folder, LAST_CHECKPOINT);
+    return new InterruptedError(`Stopped after step ${this.#steps}; resume from ${last}`);
   }
 
   /**

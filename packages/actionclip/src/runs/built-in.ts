@@ -4,32 +4,21 @@
  * the temporal transformer is worth against the mean over frames.
  */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import {
-  type ActionDataset,
-  type Config,
-  configFrom,
-  describeModel,
-  type Evaluation,
-  evaluateFeatures,
-  generateActionDataset,
-  loadPretrained,
-  type OpenedModel,
-  openModel,
-  pairAccuracy,
-  type RunData,
-  readClipList,
-  readRunData,
-  type TrainingOutcome,
-  train,
-} from 'actionclip';
+import { cacheFolder } from '../cache-folder.ts';
+import { readClipList } from '../data/lists.ts';
+import { type Evaluation, evaluateFeatures, pairAccuracy } from '../evaluate/evaluate.ts';
+import { type ActionDataset, generateActionDataset } from '../synthetic/index.ts';
+import type { Config } from '../train/config.ts';
+import { configFrom } from '../train/config-file.ts';
+import { type RunData, readRunData } from '../train/datasets.ts';
+import { describeModel, type OpenedModel, openModel } from '../train/model-description.ts';
+import { type TrainingOutcome, train } from '../train/trainer.ts';
+import { loadPretrained } from '../train/weights.ts';
 import { type Console, openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import { blocksOf, type Options } from './options.ts';
+import { blocksOf, type RunOptions } from './options.ts';
 import { type RunReport, writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
-
-const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Training clips of each class, and how much actors, cameras and settings vary (0 to 1). */
 const drawing = { trainClips: 60, difficulty: 0, frames: [14, 20] } as const;
@@ -46,7 +35,7 @@ interface Answers {
   readonly meanPairs: number;
 }
 
-export async function defaultRun(options: Options): Promise<void> {
+export async function builtInRun(options: RunOptions, signal?: AbortSignal): Promise<void> {
   const started = performance.now();
   const output = openConsole();
   const dataset = await drawDataset(output);
@@ -66,6 +55,7 @@ export async function defaultRun(options: Options): Promise<void> {
     opened,
     datasets,
     progress: output.progress,
+    ...(signal === undefined ? {} : { signal }),
     onValidation: ({ epoch, top1, top5 }) =>
       output.line(`epoch ${epoch + 1}: top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`),
   });
@@ -79,7 +69,7 @@ export async function defaultRun(options: Options): Promise<void> {
     zeroShot: evaluateFeatures(await examiner.clips(unseen), await examiner.prompts(dataset.zeroShotLabels)),
     pairs: pairAccuracy(clips, prompts, pairs),
     shuffledPairs: pairAccuracy(await examiner.clips(data.validation, config.seed), prompts, pairs),
-    meanPairs: await pairsByMean(config, data, opened, outcome, pairs, output),
+    meanPairs: await pairsByMean({ config, data, opened, outcome, pairs, output, signal }),
   };
   const seconds = (performance.now() - started) / 1000;
   const report: RunReport = {
@@ -101,13 +91,13 @@ export async function defaultRun(options: Options): Promise<void> {
 
 async function drawDataset({ line }: Console): Promise<ActionDataset> {
   const started = performance.now();
-  const dataset = await generateActionDataset(join(repository, '.cache', 'actions'), drawing);
+  const dataset = await generateActionDataset(join(cacheFolder(), 'actions'), drawing);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   line(dataset.reused ? `Clips: ${dataset.root}` : `Clips, drawn in ${seconds} s: ${dataset.root}`);
   return dataset;
 }
 
-function configOf(dataset: ActionDataset, options: Options): Config {
+function configOf(dataset: ActionDataset, options: RunOptions): Config {
   const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     seed: options.seed ?? 1,
@@ -134,7 +124,7 @@ function configOf(dataset: ActionDataset, options: Options): Config {
       max_gradient_norm: 1,
     },
     logging: { eval_freq: 6 },
-    output: { folder: options.out ?? join(repository, 'runs', 'train-k400') },
+    output: { folder: options.out ?? join('runs', 'train-k400') },
   });
   return config;
 }
@@ -142,17 +132,20 @@ function configOf(dataset: ActionDataset, options: Options): Config {
 const pairsOf = ({ labels, orderedPairs }: ActionDataset): [number, number][] =>
   orderedPairs.map(([forward, backward]) => [labels.indexOf(forward), labels.indexOf(backward)]);
 
+interface PairsByMean {
+  readonly config: Config;
+  readonly data: RunData;
+  readonly opened: OpenedModel;
+  readonly outcome: TrainingOutcome;
+  readonly pairs: readonly [number, number][];
+  readonly output: Console;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Trains on with the mean over frames in place of the temporal head, and asks for the ordered pairs again. */
-async function pairsByMean(
-  config: Config,
-  data: RunData,
-  opened: OpenedModel,
-  outcome: TrainingOutcome,
-  pairs: readonly [number, number][],
-  { line, progress }: Console,
-): Promise<number> {
+async function pairsByMean({ config, data, opened, outcome, pairs, output, signal }: PairsByMean): Promise<number> {
   const datasets = smallData(config.data.inputSize);
-  line(`The same towers with the mean over frames, trained on for ${comparisonEpochs} epochs`);
+  output.line(`The same towers with the mean over frames, trained on for ${comparisonEpochs} epochs`);
   const { resume: _, ...rest } = config;
   const meanConfig: Config = {
     ...rest,
@@ -162,7 +155,8 @@ async function pairsByMean(
   };
   const other = await openModel({ ...opened.description, temporal: 'meanP' }, config.seed);
   await loadPretrained(other.model, outcome.lastCheckpoint, { otherHead: true });
-  await train({ config: meanConfig, data, opened: other, datasets, progress });
+  const stop = signal === undefined ? {} : { signal };
+  await train({ config: meanConfig, data, opened: other, datasets, progress: output.progress, ...stop });
   const examiner = new Examiner(meanConfig, other, datasets);
   return pairAccuracy(await examiner.clips(data.validation), await examiner.prompts(data.labels), pairs);
 }

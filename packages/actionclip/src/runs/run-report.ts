@@ -2,26 +2,17 @@
 import { cpus } from 'node:os';
 import { join, relative } from 'node:path';
 import { defaultDevice } from '@actionclip/tensor';
-import {
-  ClipDataset,
-  type Config,
-  type CurveChart,
-  confusionPairs,
-  type DatasetOptions,
-  type Evaluation,
-  encodeFrame,
-  evaluationDataset,
-  type Filmstrip,
-  type LogRecord,
-  type OpenedModel,
-  type ReportTable,
-  type RunData,
-  readRunLog,
-  type SummaryFigure,
-  type TrainingOutcome,
-  topClasses,
-  writeReport,
-} from 'actionclip';
+import { ClipDataset } from '../data/dataset.ts';
+import type { Evaluation } from '../evaluate/evaluate.ts';
+import { confusionPairs, topClasses } from '../evaluate/metrics.ts';
+import type { CurveChart, Filmstrip, ReportTable, SummaryFigure } from '../report/data.ts';
+import { encodeFrame } from '../report/frames.ts';
+import { writeReport } from '../report/report.ts';
+import type { Config } from '../train/config.ts';
+import { type DatasetOptions, evaluationDataset, type RunData } from '../train/datasets.ts';
+import { type LogRecord, readRunLog } from '../train/log.ts';
+import type { OpenedModel } from '../train/model-description.ts';
+import type { TrainingOutcome } from '../train/trainer.ts';
 import { percent } from './console.ts';
 
 export interface RunReport {

@@ -1,5 +1,5 @@
 /** What the program says while it runs: lines above one line of progress. */
-import { Progress } from 'actionclip';
+import { Progress } from '../train/progress.ts';
 
 export interface Console {
   readonly progress: Progress;

@@ -1,16 +1,11 @@
 /** Questions to a trained model: features of clip lists and label sets, each computed as evaluation has it. */
-import {
-  type ClipEntry,
-  type ClipFeatures,
-  ClipLoader,
-  type Config,
-  type DatasetOptions,
-  evaluationDataset,
-  FeatureEncoder,
-  type OpenedModel,
-  type PromptFeatures,
-  promptTokens,
-} from 'actionclip';
+import type { ClipEntry } from '../data/lists.ts';
+import { ClipLoader } from '../data/loader.ts';
+import { type ClipFeatures, FeatureEncoder, type PromptFeatures } from '../evaluate/features.ts';
+import { promptTokens } from '../evaluate/prompt-tokens.ts';
+import type { Config } from '../train/config.ts';
+import { type DatasetOptions, evaluationDataset } from '../train/datasets.ts';
+import type { OpenedModel } from '../train/model-description.ts';
 
 export class Examiner {
   readonly #config: Config;

@@ -1,30 +1,19 @@
 /** Runs on clips that the user has: the paper's by a YAML file, or any by lists or a table. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type Config,
-  ConfigError,
-  type ConfigOverrides,
-  configFrom,
-  DataError,
-  type DatasetOptions,
-  describeModel,
-  evaluateFeatures,
-  loadClipWeights,
-  loadPretrained,
-  type ModelDescription,
-  type OpenedModel,
-  openModel,
-  parseConfig,
-  type RunData,
-  readClipTable,
-  readRunData,
-  readTrainingCheckpoint,
-  train,
-} from 'actionclip';
+import { DataError } from '../data/errors.ts';
+import { readClipTable } from '../data/lists.ts';
+import { evaluateFeatures } from '../evaluate/evaluate.ts';
+import { readTrainingCheckpoint } from '../train/checkpoint.ts';
+import type { Config } from '../train/config.ts';
+import { ConfigError, type ConfigOverrides, configFrom, parseConfig } from '../train/config-file.ts';
+import { type DatasetOptions, type RunData, readRunData } from '../train/datasets.ts';
+import { describeModel, type ModelDescription, type OpenedModel, openModel } from '../train/model-description.ts';
+import { train } from '../train/trainer.ts';
+import { loadClipWeights, loadPretrained } from '../train/weights.ts';
 import { openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import { blocksOf, type Options } from './options.ts';
+import { blocksOf, type RunOptions } from './options.ts';
 import { writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 
@@ -32,7 +21,7 @@ import { smallData, smallInput, smallModel } from './small-model.ts';
 const heldOutSplits = ['val', 'validation', 'test'];
 
 /** The paper's run, or any other that a YAML file describes; options replace the values of the file. */
-export async function configRun(options: Options): Promise<void> {
+export async function configRun(options: RunOptions, signal?: AbortSignal): Promise<void> {
   const { line } = openConsole();
   const file = options.config ?? '';
   const yaml = await readFile(file, 'utf8').catch((cause: unknown) => {
@@ -48,11 +37,11 @@ export async function configRun(options: Options): Promise<void> {
   if (weights === undefined && config.pretrain === undefined && config.resume === undefined) {
     line('warning: the towers start at random; name a file with the weights of CLIP as network.weights');
   }
-  await runOn(config, data, opened, {});
+  await runOn({ config, data, opened, datasets: {}, signal });
 }
 
 /** The small model on anyone's clips, from scratch or from another run's model. */
-export async function clipsRun(options: Options): Promise<void> {
+export async function clipsRun(options: RunOptions, signal?: AbortSignal): Promise<void> {
   const { line } = openConsole();
   const start = options.init === undefined ? undefined : await readTrainingCheckpoint(options.init);
   const known = start?.description;
@@ -66,7 +55,7 @@ export async function clipsRun(options: Options): Promise<void> {
       otherResolution: options.size !== undefined,
     });
   }
-  await runOn(config, data, opened, smallData(config.data.inputSize));
+  await runOn({ config, data, opened, datasets: smallData(config.data.inputSize), signal });
 }
 
 /** The model of a checkpoint with the frames, the input size and the head of a configuration. */
@@ -75,7 +64,7 @@ function adapted(known: ModelDescription, config: Config): ModelDescription {
   return { ...known, sizes, frames, ...(temporal === undefined ? {} : { temporal }) };
 }
 
-function clipsConfig(options: Options, known: ModelDescription | undefined): Config {
+function clipsConfig(options: RunOptions, known: ModelDescription | undefined): Config {
   const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     ...overridesOf(options),
@@ -108,7 +97,7 @@ function clipsConfig(options: Options, known: ModelDescription | undefined): Con
 }
 
 /** The values that options put in the place of a file's. */
-function overridesOf(options: Options): ConfigOverrides {
+function overridesOf(options: RunOptions): ConfigOverrides {
   const given = (values: Record<string, unknown>): Record<string, unknown> =>
     Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
   return given({
@@ -130,7 +119,7 @@ function overridesOf(options: Options): ConfigOverrides {
   });
 }
 
-async function tableData({ clipsTable = '', root }: Options, line: (text: string) => void): Promise<RunData> {
+async function tableData({ clipsTable = '', root }: RunOptions, line: (text: string) => void): Promise<RunData> {
   const table = await readClipTable(clipsTable, { ...(root === undefined ? {} : { root }), onWarning: line });
   const validation = table.clips.filter(({ split }) => heldOutSplits.includes(split));
   const training = table.clips.filter(({ split }) => split === 'train');
@@ -143,7 +132,15 @@ async function tableData({ clipsTable = '', root }: Options, line: (text: string
   return { labels: table.texts, train: training, validation };
 }
 
-async function runOn(config: Config, data: RunData, opened: OpenedModel, datasets: DatasetOptions): Promise<void> {
+interface ClipsRun {
+  readonly config: Config;
+  readonly data: RunData;
+  readonly opened: OpenedModel;
+  readonly datasets: DatasetOptions;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function runOn({ config, data, opened, datasets, signal }: ClipsRun): Promise<void> {
   const started = performance.now();
   const { line, progress } = openConsole();
   line(
@@ -157,6 +154,7 @@ async function runOn(config: Config, data: RunData, opened: OpenedModel, dataset
     datasets,
     progress,
     checkpointEvery: 500,
+    ...(signal === undefined ? {} : { signal }),
     onValidation: ({ epoch, top1, top5 }) =>
       line(`epoch ${epoch + 1}: top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`),
   });

@@ -1,6 +1,8 @@
 /** The small ActionCLIP that trains on a laptop's processor: its sizes and its own vocabulary. */
 import { trainBytePairs } from '@actionclip/tokenizer';
-import { type DatasetOptions, formatPrompts, type ModelChoices } from 'actionclip';
+import { formatPrompts } from '../prompts/templates.ts';
+import type { DatasetOptions } from '../train/datasets.ts';
+import type { ModelChoices } from '../train/model-description.ts';
 
 /** Tokens at most; the prompts of a few dozen labels need fewer. */
 const vocabularySize = 1024;

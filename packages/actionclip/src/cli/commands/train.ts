@@ -1,0 +1,93 @@
+/** `actionclip train`: the built-in data set, the paper's run by its YAML files, or clips of one's own. */
+import type { RunOptions } from '../../runs/options.ts';
+import { defineCommand } from '../command.ts';
+import { deviceOptions, openDeviceFrom } from '../device-options.ts';
+import { noPositionals, OptionError, type OptionTable, oneOf, positive, text, wholeFrom } from '../options.ts';
+
+const trainOptions = {
+  config: { place: 'FILE', kind: text, help: "the paper's run: one of ActionCLIP's YAML files" },
+  trainList: { place: 'FILE', kind: text, help: 'your clips: lines "path [frames] class"' },
+  valList: { place: 'FILE', kind: text, help: 'held-out clips' },
+  labels: { place: 'FILE', kind: text, help: 'class names: CSV with the header "id,name"' },
+  root: { place: 'FOLDER', kind: text, help: 'where relative paths of clips start' },
+  clipsTable: {
+    place: 'FILE',
+    kind: text,
+    help: 'in place of the lists: CSV "path,label,text,group,split"',
+  },
+  init: { place: 'FILE', kind: text, help: 'start from the model of a checkpoint of this program' },
+  frames: { place: 'N', kind: wholeFrom(1), help: 'frames per clip' },
+  size: { place: 'N', kind: wholeFrom(8), help: "side of the model's input in pixels" },
+  epochs: { place: 'N', kind: wholeFrom(1), help: 'passes over the training clips' },
+  batchSize: { place: 'N', kind: wholeFrom(2), help: 'clips per step' },
+  lr: { place: 'X', kind: positive, help: 'the highest learning rate' },
+  head: {
+    place: 'NAME',
+    kind: oneOf('meanP', 'LSTM', 'Transf', 'Conv_1D', 'Transf_cls'),
+    help: 'how frames become a clip: meanP, LSTM, Transf, Conv_1D or Transf_cls',
+  },
+  precision: {
+    place: 'NAME',
+    kind: oneOf('f32', 'mixed'),
+    help: "f32, or mixed: the towers' matrix products take factors of half precision",
+  },
+  checkpoint: {
+    place: 'on|off',
+    kind: oneOf('on', 'off'),
+    help: 'whether blocks are computed again for their gradients, in less memory',
+  },
+  seed: { place: 'N', kind: wholeFrom(0), help: 'of everything random' },
+  ...deviceOptions,
+  workers: { place: 'N', kind: wholeFrom(0), help: 'threads that load clips; 0 for none' },
+  resume: { place: 'FILE', kind: text, help: 'go on from a checkpoint of the same run' },
+  out: { place: 'FOLDER', kind: text, help: 'checkpoints, log and report' },
+} as const satisfies OptionTable;
+
+export const train = defineCommand({
+  summary: 'Train ActionCLIP; without options a small model on the built-in data set, with a report, in minutes',
+  positionals: noPositionals,
+  options: trainOptions,
+  examples: [
+    'actionclip train',
+    'actionclip train --config k400_train.yaml --root frames --out runs/k400',
+    'actionclip train --clips-table clips/labels.csv --init runs/train-k400/last.safetensors --epochs 30',
+    'actionclip train --train-list train.txt --val-list val.txt --labels labels.csv --root clips --frames 8',
+    'actionclip train --resume runs/train-k400/last.safetensors',
+  ],
+  notes: `Checkpoints, a log and report.html go to the folder of --out. A run that was stopped, by Ctrl-C or in any other
+way, goes on with the same options and --resume FOLDER/last.safetensors.`,
+  async run({ values }, terminal) {
+    checkTogether(values);
+    const { startRun } = await import('../../runs/run.ts');
+    const device = await openDeviceFrom(values, terminal);
+    try {
+      await startRun(values, terminal.signal);
+    } finally {
+      await device.close();
+    }
+  },
+});
+
+/** What fits each option by itself but not together. */
+function checkTogether(options: RunOptions): void {
+  const has = (...keys: (keyof RunOptions)[]): boolean => keys.some((key) => options[key] !== undefined);
+  if (has('config') && has('clipsTable', 'init')) {
+    throw new OptionError('--config brings its own data and model', 'leave out --clips-table and --init');
+  }
+  if (has('clipsTable') && has('trainList', 'valList', 'labels')) {
+    throw new OptionError(
+      '--clips-table takes the place of --train-list, --val-list and --labels',
+      'give one or the other',
+    );
+  }
+  const lists = [options.trainList, options.valList, options.labels].filter((file) => file !== undefined).length;
+  if (!has('config') && lists > 0 && lists < 3) {
+    throw new OptionError('Clips of your own need --train-list, --val-list and --labels', 'give all three');
+  }
+  if (lists === 0 && !has('config', 'clipsTable') && has('root', 'init')) {
+    throw new OptionError(
+      '--root and --init need clips of your own',
+      'give --clips-table, or --train-list, --val-list and --labels',
+    );
+  }
+}

@@ -1,0 +1,33 @@
+/** What a person may choose of a training run. */
+import type { TemporalHeadName } from '../model/temporal.ts';
+
+/** Everything is optional: without a configuration, lists or a table, the run is the built-in one. */
+export interface RunOptions {
+  /** One of ActionCLIP's YAML files, or one of the same form. */
+  readonly config?: string;
+  readonly trainList?: string;
+  readonly valList?: string;
+  readonly labels?: string;
+  readonly root?: string;
+  /** In place of the lists: CSV with the columns path, label, text, group, split. */
+  readonly clipsTable?: string;
+  /** A checkpoint of an earlier run, whose model training starts from. */
+  readonly init?: string;
+  readonly frames?: number;
+  readonly size?: number;
+  readonly epochs?: number;
+  readonly batchSize?: number;
+  readonly lr?: number;
+  readonly head?: TemporalHeadName;
+  readonly precision?: 'f32' | 'mixed';
+  readonly checkpoint?: 'on' | 'off';
+  readonly seed?: number;
+  readonly workers?: number;
+  /** A checkpoint of the same run, to go on from. */
+  readonly resume?: string;
+  readonly out?: string;
+}
+
+/** The configuration of the blocks that the options ask for. */
+export const blocksOf = ({ checkpoint }: RunOptions): { readonly checkpoint?: boolean } =>
+  checkpoint === undefined ? {} : { checkpoint: checkpoint === 'on' };
