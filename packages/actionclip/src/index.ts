@@ -70,6 +70,13 @@ export {
   type PromptFeatures,
 } from './evaluate/features.ts';
 export {
+  classOfPath,
+  findLabelOrder,
+  type LabelOrder,
+  type MovedClass,
+  mapLabels,
+} from './evaluate/label-orders.ts';
+export {
   type ClassAccuracy,
   type ConfusionMatrix,
   type ConfusionPair,
@@ -110,6 +117,8 @@ export {
   temporalHeads,
 } from './model/temporal.ts';
 
+export { classFinder, classKey } from './prompts/class-names.ts';
+export { type CleanedLabels, cleanLabels, isCamelCase, type LabelCleaningMode } from './prompts/label-cleaning.ts';
 export { readTemplates } from './prompts/template-files.ts';
 export {
   parseTemplates,
