@@ -32,22 +32,18 @@ export function promote(a: DType, b: DType): DType {
   return dtypes[a].rank >= dtypes[b].rank ? a : b;
 }
 
-const scratch = new DataView(new ArrayBuffer(4));
+/** By binary exponent, counted from that of the smallest normal half: what makes the steps of a half whole numbers. */
+const halfScales = Float64Array.from({ length: 30 }, (_, exponent) => 2 ** (24 - exponent));
 
 /** The IEEE half-precision bits of `value`, rounded to nearest even. */
 export function toHalfBits(value: number): number {
-  scratch.setFloat32(0, value);
-  const bits = scratch.getUint32(0);
-  const sign = (bits >>> 16) & 0x8000;
-  const exponent = (bits >>> 23) & 0xff;
-  const mantissa = bits & 0x7fffff;
-  if (exponent === 0xff) return sign | 0x7c00 | (mantissa === 0 ? 0 : 0x200);
   const magnitude = Math.abs(value);
-  if (magnitude >= 65520) return sign | 0x7c00;
-  if (magnitude < 2 ** -14) return sign | roundHalfEven(magnitude * 2 ** 24);
-  const unbiased = exponent - 127;
-  const steps = roundHalfEven((magnitude / 2 ** unbiased) * 1024); // 1024 to 2048
-  return sign | ((unbiased + 14) * 1024 + steps);
+  const sign = value < 0 || (value === 0 && 1 / value < 0) ? 0x8000 : 0;
+  if (!(magnitude < 65520)) return sign | (Number.isNaN(value) ? 0x7e00 : 0x7c00);
+  const exponent = Math.max(0, 31 - Math.clz32(magnitude * 2 ** 14));
+  // Beside 2^52 a number keeps no fraction: it is rounded to even. A normal half's own 1024 raises its exponent by one.
+  const steps = magnitude * (halfScales[exponent] as number) + 2 ** 52 - 2 ** 52;
+  return sign | (exponent * 1024 + steps);
 }
 
 /** The value of IEEE half-precision bits. */

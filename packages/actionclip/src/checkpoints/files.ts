@@ -1,11 +1,11 @@
 /** Checkpoints on disk: reading by ranges, and writing that never leaves a half-written file behind. */
 import { open } from 'node:fs/promises';
-import { type HostTensor, type Safetensors, type StateDict, serializeSafetensors } from '@actionclip/tensor';
-import { writeFileAtomically } from './atomic-file.ts';
+import type { HostTensor, Safetensors, StateDict } from '@actionclip/tensor';
 import type { ByteSource } from './byte-source.ts';
 import { CheckpointError } from './errors.ts';
 import { type Checkpoint, readCheckpoint } from './load.ts';
 import { openSafetensors } from './safetensors-source.ts';
+import { readable, writeSafetensors } from './write.ts';
 
 /**
  * Reads a checkpoint file of any known layout: see `readCheckpoint`.
@@ -64,7 +64,7 @@ export async function writeSafetensorsFile(
   tensors: ReadonlyMap<string, HostTensor>,
   metadata?: ReadonlyMap<string, string>,
 ): Promise<void> {
-  await writeFileAtomically(path, serializeSafetensors(tensors, metadata));
+  await writeSafetensors(path, readable(tensors), metadata === undefined ? {} : { metadata });
 }
 
 const SYSTEM_REASONS: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 /** Rearrangements of stored tensors in any dtype, for checkpoints that lay parameters out differently. */
-import { allocateHostArray, type HostTensor } from '@actionclip/tensor';
+import { allocateHostArray, elementCount, type HostTensor } from '@actionclip/tensor';
 import { CheckpointError } from './errors.ts';
 
 /**
@@ -23,6 +23,13 @@ export function transpose(tensor: HostTensor, where: string): HostTensor {
     }
   }
   return { dtype, shape: [columns, rows], data: out };
+}
+
+/** `count` rows from `first` on, as a view. */
+export function rowsOf({ dtype, shape, data }: HostTensor, first: number, count: number): HostTensor {
+  const [, ...others] = shape;
+  const width = elementCount(others);
+  return { dtype, shape: [count, ...others], data: data.subarray(first * width, (first + count) * width) };
 }
 
 /**

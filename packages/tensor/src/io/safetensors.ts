@@ -7,7 +7,6 @@ import {
   bytesToHostArray,
   elementCount,
   HOST_DTYPES,
-  type HostArray,
   type HostDtype,
   type HostTensor,
   type StateDict,
@@ -120,16 +119,29 @@ export function parseSafetensors(bytes: Uint8Array): Safetensors {
   return { tensors, metadata };
 }
 
+/** A tensor without its values. */
+export type TensorDescription = Pick<HostTensor, 'dtype' | 'shape'>;
+
+/** A file before its values: `header` is its start, in which each entry's value has its place. */
+export interface SafetensorsPlan {
+  /** The length, the JSON and its padding: all bytes before the values. */
+  readonly header: Uint8Array;
+  /** In the order of the values in the file, which follow each other without gaps. */
+  readonly entries: readonly SafetensorsEntry[];
+  /** Bytes of the whole file. */
+  readonly fileBytes: number;
+}
+
 /**
- * Writes tensors as one file. The values start at a multiple of 8 bytes and larger elements come first, by name
- * among equals, so that each tensor is aligned to its element without the gaps that the format forbids. Equal
+ * Gives each tensor its place in a file. The values start at a multiple of 8 bytes and larger elements come first, by
+ * name among equals, so that each tensor is aligned to its element without the gaps that the format forbids. Equal
  * tensors and metadata give equal bytes, whatever the order of the map.
- * @throws SafetensorsError where a shape and its data disagree or a name is the format's own `__metadata__`.
+ * @throws SafetensorsError where a name is the format's own `__metadata__`.
  */
-export function serializeSafetensors(
-  tensors: ReadonlyMap<string, HostTensor>,
+export function planSafetensors(
+  tensors: ReadonlyMap<string, TensorDescription>,
   metadata: ReadonlyMap<string, string> = new Map(),
-): Uint8Array {
+): SafetensorsPlan {
   const sorted = [...tensors].sort(
     ([nameA, a], [nameB, b]) => HOST_DTYPES[b.dtype].bytes - HOST_DTYPES[a.dtype].bytes || compareNames(nameA, nameB),
   );
@@ -139,26 +151,63 @@ export function serializeSafetensors(
     const body = pairs.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',');
     fields.push(`"${METADATA_KEY}":{${body}}`);
   }
+  const entries: SafetensorsEntry[] = [];
   let end = 0;
-  const places: { readonly begin: number; readonly data: HostArray }[] = [];
-  for (const [name, tensor] of sorted) {
-    checkWritable(name, tensor);
+  for (const [name, { dtype, shape }] of sorted) {
+    if (name === METADATA_KEY) {
+      throw new SafetensorsError(`a tensor is called ${METADATA_KEY}, the format's own key`, 'rename the tensor');
+    }
     const begin = end;
-    end += tensor.data.byteLength;
-    const dtype = FILE_NAMES.get(tensor.dtype);
-    const entry = JSON.stringify({ dtype, shape: tensor.shape, data_offsets: [begin, end] });
+    end += elementCount(shape) * HOST_DTYPES[dtype].bytes;
+    entries.push({ name, dtype, shape, begin, end });
+    const entry = JSON.stringify({ dtype: FILE_NAMES.get(dtype), shape, data_offsets: [begin, end] });
     fields.push(`${JSON.stringify(name)}:${entry}`);
-    places.push({ begin, data: tensor.data });
   }
-  const header = new TextEncoder().encode(`{${fields.join(',')}}`);
-  const headerBytes = Math.ceil(header.byteLength / ALIGNMENT) * ALIGNMENT;
-  const dataStart = LENGTH_BYTES + headerBytes;
-  const file = new Uint8Array(dataStart + end);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  file.fill(0x20, LENGTH_BYTES, dataStart);
-  file.set(header, LENGTH_BYTES);
-  for (const { begin, data } of places) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dataStart + begin);
+  const json = new TextEncoder().encode(`{${fields.join(',')}}`);
+  const jsonBytes = Math.ceil(json.byteLength / ALIGNMENT) * ALIGNMENT;
+  const header = new Uint8Array(LENGTH_BYTES + jsonBytes).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(jsonBytes), true);
+  header.set(json, LENGTH_BYTES);
+  return { header, entries, fileBytes: header.byteLength + end };
+}
+
+/**
+ * The bytes of a tensor's values, as a file holds them.
+ * @throws SafetensorsError where the tensor is not what the plan says of it.
+ */
+export function safetensorsValues(
+  { name, dtype, shape }: SafetensorsEntry,
+  { data, ...tensor }: HostTensor,
+): Uint8Array {
+  const isPlanned = tensor.dtype === dtype && tensor.shape.join() === shape.join();
+  if (!isPlanned || elementCount(shape) * HOST_DTYPES[dtype].bytes !== data.byteLength) {
+    throw new SafetensorsError(
+      `${JSON.stringify(name)} has shape [${shape.join(', ')}] of ${dtype} but ${data.byteLength} bytes of data`,
+      'the shape and the data must agree',
+    );
+  }
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/**
+ * Writes tensors as one file in memory: see `planSafetensors`.
+ * @throws SafetensorsError where a shape and its data disagree or a name is the format's own `__metadata__`.
+ */
+export function serializeSafetensors(
+  tensors: ReadonlyMap<string, HostTensor>,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): Uint8Array {
+  const { header, entries, fileBytes } = planSafetensors(tensors, metadata);
+  const values: Uint8Array[] = [];
+  for (const entry of entries) {
+    const tensor = tensors.get(entry.name);
+    if (tensor !== undefined) values.push(safetensorsValues(entry, tensor));
+  }
+  const file = new Uint8Array(fileBytes);
+  let end = 0;
+  for (const part of [header, ...values]) {
+    file.set(part, end);
+    end += part.byteLength;
   }
   return file;
 }
@@ -166,18 +215,6 @@ export function serializeSafetensors(
 /** By code unit, so that the order depends on no locale. */
 function compareNames(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function checkWritable(name: string, { dtype, shape, data }: HostTensor): void {
-  if (name === METADATA_KEY) {
-    throw new SafetensorsError(`a tensor is called ${METADATA_KEY}, the format's own key`, 'rename the tensor');
-  }
-  if (elementCount(shape) * HOST_DTYPES[dtype].bytes !== data.byteLength) {
-    throw new SafetensorsError(
-      `${JSON.stringify(name)} has shape [${shape.join(', ')}] of ${dtype} but ${data.byteLength} bytes of data`,
-      'the shape and the data must agree',
-    );
-  }
 }
 
 function decodeHeader(json: Uint8Array): string {
