@@ -139,6 +139,27 @@ export {
 } from './prompts/templates.ts';
 
 export {
+  type Classification,
+  type ClassifyOptions,
+  type EmbeddedFrame,
+  type EmbeddedWindow,
+  type LabelOptions,
+  type NamedVideo,
+  type OpenRecognizerOptions,
+  openRecognizer,
+  RecognitionError,
+  Recognizer,
+  type RecognizerOptions,
+  type SampledFrame,
+  scoreViews,
+  type VideoEmbedding,
+  type VideoOutcome,
+  type ViewOptions,
+  videoFiles,
+  type WindowScore,
+} from './recognize/index.ts';
+
+export {
   type ConfusionData,
   type CurveChart,
   type CurveSeries,

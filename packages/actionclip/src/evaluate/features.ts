@@ -30,7 +30,7 @@ export interface ClipFeatureOptions {
   readonly onBatch?: (progress: { readonly clips: number; readonly totalClips: number }) => void;
 }
 
-/** Prompts that are encoded at once. */
+/** Most prompts that are encoded at once. */
 const promptBatch = 64;
 
 /**
@@ -58,7 +58,11 @@ export class FeatureEncoder {
     for await (const batch of loader.batches({ epoch: 0, batchIndex: 0 })) {
       const frames = fullFrames(batch, batchSize, options.shuffleFrames);
       const [, ...clipShape] = batch.shape;
-      const features = await this.#evaluate(this.#video, tensor(frames, { shape: [batchSize, ...clipShape] }));
+      const features = await evaluateRows(
+        this.#model,
+        this.#video,
+        tensor(frames, { shape: [batchSize, ...clipShape] }),
+      );
       parts.push(features.subarray(0, batch.labels.length * width));
       labels.push(...batch.labels);
       indices.push(...batch.indices);
@@ -71,12 +75,12 @@ export class FeatureEncoder {
   async prompts({ tokens, length, templates, classes }: PromptTokens): Promise<PromptFeatures> {
     const width = this.#model.clip.sizes.embedding;
     const count = templates * classes;
-    const rows = Math.min(promptBatch, count);
+    const rows = evenBatch(count, promptBatch);
     const parts: Float32Array[] = [];
     for (let first = 0; first < count; first += rows) {
       const chunk = new Int32Array(rows * length);
       chunk.set(tokens.subarray(first * length, (first + rows) * length));
-      const features = await this.#evaluate(this.#text, tensor(chunk, { shape: [rows, length] }));
+      const features = await evaluateRows(this.#model, this.#text, tensor(chunk, { shape: [rows, length] }));
       parts.push(features.subarray(0, Math.min(rows, count - first) * width));
     }
     return { rows: concatenated(parts), width, templates, classes };
@@ -88,20 +92,38 @@ export class FeatureEncoder {
     await this.#text.trim();
   }
 
-  /** Runs a captured function on an input of its own with dropout off; the mode of the model is left as it was. */
-  async #evaluate(encode: (input: Tensor) => Promise<Tensor>, input: Tensor): Promise<Float32Array> {
-    const { training } = this.#model;
-    this.#model.eval();
-    try {
-      const output = await encode(input);
-      const rows = Float32Array.from(await output.data());
-      output.dispose();
-      return rows;
-    } finally {
-      input.dispose();
-      this.#model.train(training);
-    }
+  /** Gives back all that encoding keeps on the device. */
+  async close(): Promise<void> {
+    await this.#video.dispose();
+    await this.#text.dispose();
   }
+}
+
+/** Runs a captured function on an input of its own with dropout off; the mode of the model is left as it was. */
+export async function evaluateRows(
+  model: ActionCLIP,
+  encode: (input: Tensor) => Promise<Tensor>,
+  input: Tensor,
+): Promise<Float32Array> {
+  const { training } = model;
+  model.eval();
+  try {
+    const output = await encode(input);
+    const rows = Float32Array.from(await output.data());
+    output.dispose();
+    return rows;
+  } finally {
+    input.dispose();
+    model.train(training);
+  }
+}
+
+/**
+ * Rows of each batch when `count` rows are taken at most `limit` at a time in batches of one size: as few batches, and
+ * as few empty rows in the last, as can be.
+ */
+export function evenBatch(count: number, limit: number): number {
+  return Math.max(1, Math.ceil(count / Math.max(1, Math.ceil(count / limit))));
 }
 
 /** The frames of a batch, filled up to `batchSize` clips, each clip's frames permuted where a seed is given. */
@@ -126,7 +148,8 @@ function fullFrames(batch: ClipBatch, batchSize: number, seed: number | undefine
   return filled;
 }
 
-function concatenated(parts: readonly Float32Array[]): Float32Array {
+/** The parts one after the other. */
+export function concatenated(parts: readonly Float32Array[]): Float32Array {
   const all = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {

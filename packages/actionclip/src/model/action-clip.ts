@@ -82,14 +82,26 @@ export class ActionCLIP extends Module {
         'sample as many frames as the model takes',
       );
     }
-    const images: Tensor = normalized(frames.reshape([batch * count, channels, height, width]) as Tensor);
+    const rows = frames.reshape([batch * count, channels, height, width]) as Tensor;
+    if (this.perFrame) return this.encodeImages(rows).reshape([batch, count, this.clip.sizes.embedding]);
+    const images = normalized(rows);
     const { visual } = this.clip;
     if (this.joint) {
       const features = visual.encode(this.joint.join(visual.embed(images)));
       return features.reshape([batch, 1, this.clip.sizes.embedding]);
     }
-    const features = frameFeatures(visual, images, this.options.shift ? count : undefined);
+    const features = frameFeatures(visual, images, count);
     return features.reshape([batch, count, this.clip.sizes.embedding]);
+  }
+
+  /** Whether the image tower sees each frame by itself: no joint prompt and no shifts. */
+  get perFrame(): boolean {
+    return this.joint === undefined && !this.options.shift;
+  }
+
+  /** Single frames [n, 3, S, S], bytes or normalised, to features [n, embedding], not normalised. For models that are `perFrame`. */
+  encodeImages(images: Tensor): Tensor {
+    return frameFeatures(this.clip.visual, normalized(images), undefined);
   }
 
   /** Frames [batch, T, 3, S, S] to video features [batch, embedding], not normalised. */

@@ -13,6 +13,8 @@ import { ConfigError } from './config-file.ts';
 export interface ModelDescription extends Omit<ActionClipOptions, 'generator'> {
   /** OpenAI's vocabulary, or one of the model's own. */
   readonly vocabulary: 'clip' | SavedTokenizer;
+  /** Shorter side of evaluated frames, in pixels, before the centre crop; the released proportion if absent. */
+  readonly shortSide?: number;
 }
 
 export interface OpenedModel {
@@ -70,7 +72,7 @@ function presetOf(name: string): ClipSizes {
 
 /** Makes a model with initial parameters drawn from `seed`, and its tokenizer. */
 export async function openModel(description: ModelDescription, seed: number): Promise<OpenedModel> {
-  const { vocabulary, ...options } = description;
+  const { vocabulary, shortSide: _, ...options } = description;
   const generator = new Generator(seed);
   const tokenizer = vocabulary === 'clip' ? await createClipTokenizer() : BytePairTokenizer.fromJSON(vocabulary);
   const { vocabulary: rows } = description.sizes.text;

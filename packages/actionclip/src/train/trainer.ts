@@ -343,8 +343,11 @@ class Trainer {
 
   async #save(name: string, position: RunState['position']): Promise<void> {
     await this.#settle();
-    const { config, opened, data } = this.#given;
-    const { model, description, generator } = opened;
+    const { config, opened, data, datasets } = this.#given;
+    const { model, generator } = opened;
+    const { shortSide: _, ...described } = opened.description;
+    const shortSide = datasets?.shortSide;
+    const description = { ...described, ...(shortSide === undefined ? {} : { shortSide }) };
     const state: RunState = {
       position,
       step: this.#steps,

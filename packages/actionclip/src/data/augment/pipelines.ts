@@ -2,7 +2,7 @@
 // of evaluation (datasets/transforms_ss.py and utils/Augmentation.py of the released code).
 import { grayscale } from '../image/colour.ts';
 import { flipHorizontally, resizeShortSideAndCenterCrop } from '../image/crop.ts';
-import { checkSize } from '../image/image.ts';
+import { checkSize, type Image } from '../image/image.ts';
 import { solarize } from '../image/levels.ts';
 import type { ClipPipeline } from './clip.ts';
 import { compose, everyFrame, stackFrames, withChance } from './clip.ts';
@@ -74,8 +74,20 @@ export function trainingPipeline(options: TrainingPipelineOptions): ClipPipeline
 export const evaluationShortSide = (inputSize: number): number => Math.floor((inputSize * 256) / referenceInputSize);
 
 /**
- * The evaluation chain: shorter side to `shortSide` with Pillow's bicubic filter, then the centre S x S.
+ * One frame as evaluation shows it: shorter side to `shortSide` with Pillow's bicubic filter, then the centre S x S.
  * @param shortSide at least S; floor(S * 256 / 224) if absent, as released
+ * @throws {ImageError} for a size that makes no sense
+ */
+export function evaluationFrame(
+  inputSize: number,
+  shortSide: number = evaluationShortSide(inputSize),
+): (frame: Image) => Image {
+  checkSize("the model's input", inputSize, inputSize);
+  return (frame) => resizeShortSideAndCenterCrop(frame, shortSide, inputSize, 'bicubic');
+}
+
+/**
+ * The evaluation chain: every frame as `evaluationFrame` makes it.
  * @returns frames of any size to bytes [T, 3, S, S]; nothing is random
  * @throws {ImageError} for a size that makes no sense
  */
@@ -83,10 +95,6 @@ export function evaluationPipeline(
   inputSize: number,
   shortSide: number = evaluationShortSide(inputSize),
 ): (clip: Parameters<ClipPipeline>[0]) => Uint8Array {
-  checkSize("the model's input", inputSize, inputSize);
-  return (clip) =>
-    stackFrames(
-      clip.map((frame) => resizeShortSideAndCenterCrop(frame, shortSide, inputSize, 'bicubic')),
-      inputSize,
-    );
+  const square = evaluationFrame(inputSize, shortSide);
+  return (clip) => stackFrames(clip.map(square), inputSize);
 }

@@ -1,0 +1,116 @@
+/**
+ * Recognition of actions in videos with any label set at run time: labels and videos are encoded apart, so that a
+ * change of the one does not touch the other. Runs in browsers.
+ */
+import type { BytePairTokenizer } from '@actionclip/tokenizer';
+import { DataError } from '../data/errors.ts';
+import type { FrameSource } from '../data/frame-source.ts';
+import { ImageError } from '../data/image/image.ts';
+import { FeatureEncoder, type PromptFeatures } from '../evaluate/features.ts';
+import { promptTokens } from '../evaluate/prompt-tokens.ts';
+import { throwIfInterrupted } from '../interrupted.ts';
+import type { ActionCLIP } from '../model/action-clip.ts';
+import { embedVideo } from './embed.ts';
+import { scoreViews } from './score.ts';
+import { VideoTowers } from './towers.ts';
+import type {
+  Classification,
+  ClassifyOptions,
+  LabelOptions,
+  VideoEmbedding,
+  VideoOutcome,
+  ViewOptions,
+} from './types.ts';
+
+export interface RecognizerOptions {
+  /** Shorter side of a frame, in pixels, before the centre crop of the model's input size; as released if absent. */
+  readonly shortSide?: number;
+}
+
+/** A video that is opened when its turn comes. */
+export interface NamedVideo {
+  readonly path: string;
+  readonly open: () => Promise<FrameSource>;
+}
+
+export class Recognizer {
+  readonly model: ActionCLIP;
+  readonly tokenizer: BytePairTokenizer;
+  readonly #options: RecognizerOptions;
+  readonly #towers: VideoTowers;
+  readonly #texts: FeatureEncoder;
+
+  constructor(model: ActionCLIP, tokenizer: BytePairTokenizer, options: RecognizerOptions = {}) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.#options = options;
+    this.#towers = new VideoTowers(model);
+    this.#texts = new FeatureEncoder(model);
+  }
+
+  /**
+   * Unit features of every label in every template.
+   * @throws PromptError for an empty label or a template without its place, TextTooLongError for a prompt beyond the context.
+   */
+  async embedLabels(labels: readonly string[], { templates, signal }: LabelOptions = {}): Promise<PromptFeatures> {
+    throwIfInterrupted(signal);
+    const { context } = this.model.clip.sizes.text;
+    return this.#texts.prompts(promptTokens(labels, this.tokenizer, context, templates));
+  }
+
+  /**
+   * Unit features of a video's views. Frames are encoded as they are decoded, so that hours of video fit in memory.
+   * @throws RecognitionError for an option that makes no sense, DataError for a video that cannot be read.
+   */
+  embedVideo(source: FrameSource, options: ViewOptions = {}): Promise<VideoEmbedding> {
+    return embedVideo(this.#towers, source, options, this.#options.shortSide);
+  }
+
+  /** Probabilities of labels in a video, from its frames on. */
+  async classify(
+    source: FrameSource,
+    labels: readonly string[],
+    options: ClassifyOptions = {},
+  ): Promise<Classification> {
+    const prompts = await this.embedLabels(labels, options);
+    return scoreViews(await this.embedVideo(source, options), prompts, labels);
+  }
+
+  /** The same for many videos, in their order. One that cannot be read is an error of its own, and the others go on. */
+  async *classifyAll(
+    videos: Iterable<NamedVideo> | AsyncIterable<NamedVideo>,
+    labels: readonly string[],
+    options: ClassifyOptions = {},
+  ): AsyncGenerator<VideoOutcome> {
+    const prompts = await this.embedLabels(labels, options);
+    for await (const { path, open } of videos) {
+      throwIfInterrupted(options.signal);
+      yield await this.#outcome(path, open, options, (embedding) => scoreViews(embedding, prompts, labels));
+    }
+  }
+
+  async #outcome(
+    path: string,
+    open: () => Promise<FrameSource>,
+    options: ViewOptions,
+    score: (embedding: VideoEmbedding) => Classification,
+  ): Promise<VideoOutcome> {
+    try {
+      const source = await open();
+      try {
+        return { path, classification: score(await this.embedVideo(source, options)) };
+      } finally {
+        await source.close();
+      }
+    } catch (error) {
+      if (options.signal?.aborted || !(error instanceof DataError || error instanceof ImageError)) throw error;
+      return { path, error };
+    }
+  }
+
+  /** Gives back what recognition keeps on the device; the model stays. */
+  async close(): Promise<void> {
+    await this.#towers.close();
+    await this.#texts.close();
+  }
+}

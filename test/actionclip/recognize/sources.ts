@@ -1,0 +1,55 @@
+/** Videos made of numbers, and small models, for tests of recognition. */
+import { Generator } from '@actionclip/tensor';
+import { type BytePairTokenizer, trainBytePairs } from '@actionclip/tokenizer';
+import { ActionCLIP, type ActionClipOptions, type FrameSource, formatPrompts, type Image } from 'actionclip';
+
+/** A picture that differs from frame to frame and from place to place. */
+export function picture(width: number, height: number, seed: number): Image {
+  const data = new Uint8Array(width * height * 3);
+  for (let i = 0; i < data.length; i++) data[i] = 128 + 127 * Math.sin(seed * 1.7 + i * 0.013 + (i % 3));
+  return { width, height, data };
+}
+
+export interface MadeVideo {
+  readonly source: FrameSource;
+  /** Indices of the frames handed out, in order. */
+  readonly handed: number[];
+}
+
+/** A video of `count` frames at 25 a second. */
+export function madeVideo(count: number, { width = 40, height = 32 } = {}): MadeVideo {
+  const handed: number[] = [];
+  const read = async (indices: readonly number[]): Promise<Image[]> => {
+    handed.push(...indices);
+    return indices.map((index) => picture(width, height, index));
+  };
+  const source: FrameSource = {
+    access: 'sequential',
+    frameCount: async () => count,
+    read,
+    readChosen: async (choose) => ({ frameCount: count, images: await read(choose(count)) }),
+    close: async () => {},
+  };
+  return { source, handed };
+}
+
+export const labels = ['raising one arm', 'yoga', 'jumping', 'riding a bike', 'lying'];
+
+export const tokenizer: BytePairTokenizer = trainBytePairs(formatPrompts(labels), { vocabularySize: 600 });
+
+/** A model of two layers a tower, with random weights. */
+export async function smallModel(options: Partial<ActionClipOptions> = {}): Promise<ActionCLIP> {
+  const model = new ActionCLIP({
+    sizes: {
+      embedding: 16,
+      vision: { resolution: 16, patch: 4, width: 16, layers: 2, heads: 2 },
+      text: { context: 40, vocabulary: tokenizer.vocabularySize, width: 16, layers: 2, heads: 2 },
+    },
+    frames: 4,
+    temporalLayers: 1,
+    generator: new Generator(3),
+    ...options,
+  });
+  await model.initialize();
+  return model;
+}
