@@ -23,7 +23,7 @@ export {
 } from './data/augment/pipelines.ts';
 export { ClipDataset, type ClipDatasetDescription, type LoadedClip, type PipelineDescription } from './data/dataset.ts';
 export { DataError } from './data/errors.ts';
-export type { FrameSource } from './data/frame-source.ts';
+export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit } from './data/frame-source.ts';
 export { type Image, ImageError } from './data/image/image.ts';
 export { resize } from './data/image/resample.ts';
 export {

@@ -56,6 +56,30 @@ describe('a folder of frames', () => {
     });
   });
 
+  it('hands its frames over one after another, with times by its rate', async () => {
+    await withFolder(async (folder) => {
+      await writeFrames(folder, 0, 5);
+      const handed: number[][] = [];
+      const source = await openFrameSource(folder, { ...png, framesPerSecond: 10 });
+      const count = await source.readEach(
+        (frames) => [frames - 1, 1, 1],
+        (index, image) => {
+          handed.push([index, image.data[0] ?? -1]);
+        },
+      );
+      expect(count).toBe(5);
+      expect(handed).toEqual([
+        [1, 1],
+        [4, 4],
+      ]);
+      expect(await source.frameTimes()).toEqual([0, 0.1, 0.2, 0.3, 0.4]);
+      expect((await openFrameFolder(folder, png).frameTimes())[4]).toBe(4 / 25);
+      for (const framesPerSecond of [0, -1, Number.NaN]) {
+        expect(await rejection(openFrameSource(folder, { framesPerSecond }))).toContain('expected a number above 0');
+      }
+    });
+  });
+
   it('starts at the index bias', async () => {
     await withFolder(async (folder) => {
       await writeFrames(folder, 0, 5);

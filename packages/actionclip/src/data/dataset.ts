@@ -7,7 +7,7 @@ import type { ClipPipeline } from './augment/clip.ts';
 import { evaluationPipeline, type TrainingPipelineOptions, trainingPipeline } from './augment/pipelines.ts';
 import { DataError } from './errors.ts';
 import { FrameCache } from './frame-cache.ts';
-import type { FrameChoice, FrameSource } from './frame-source.ts';
+import type { FrameSource } from './frame-source.ts';
 import type { Image } from './image/image.ts';
 import type { ClipEntry } from './lists.ts';
 import { type FrameSourceOptions, openFrameSource } from './open-source.ts';
@@ -83,7 +83,7 @@ export class ClipDataset {
   async #chosenFrames(
     index: number,
     entry: ClipEntry,
-    choose: FrameChoice,
+    choose: (frameCount: number) => number[],
     open: () => Promise<FrameSource>,
   ): Promise<Image[]> {
     const known = entry.frames ?? this.#frameCounts.get(index);

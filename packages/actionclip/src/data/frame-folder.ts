@@ -4,7 +4,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { codeOf, DataError, messageOf } from './errors.ts';
-import { countThenRead, type FrameSource } from './frame-source.ts';
+import { type FrameSource, readChosenFrames } from './frame-source.ts';
+import { defaultFramesPerSecond, regularTimes } from './frame-times.ts';
 import type { Image } from './image/image.ts';
 
 export interface FrameFolderOptions {
@@ -12,6 +13,8 @@ export interface FrameFolderOptions {
   readonly imageTemplate?: string;
   /** number of the first file; default 1 */
   readonly indexBias?: number;
+  /** rate at which the frames were extracted; default 25 */
+  readonly framesPerSecond?: number;
 }
 
 export const defaultImageTemplate = 'img_{:05d}.jpg';
@@ -58,18 +61,31 @@ export function frameFileName(template: ImageTemplate, number: number): string {
 export function openFrameFolder(folder: string, options: FrameFolderOptions = {}): FrameSource {
   const template = parseImageTemplate(options.imageTemplate ?? defaultImageTemplate);
   const bias = options.indexBias ?? 1;
+  const rate = options.framesPerSecond ?? defaultFramesPerSecond;
+  if (!(rate > 0 && Number.isFinite(rate))) {
+    throw new DataError(`${folder}: the rate of its frames is ${rate} a second`, 'expected a number above 0');
+  }
+  const readFrame = (index: number): Promise<Image> =>
+    decodeImageFile(path.join(folder, frameFileName(template, index + bias)));
   const source: FrameSource = {
     access: 'random',
     frameCount: () => countFrames(folder, template, bias),
+    frameTimes: async () => regularTimes(await source.frameCount(), rate),
     read: async (indices) => {
       const images = new Map<number, Image>();
       for (const index of indices) {
         if (images.has(index)) continue;
-        images.set(index, await decodeImageFile(path.join(folder, frameFileName(template, index + bias))));
+        images.set(index, await readFrame(index));
       }
       return indices.flatMap((index) => images.get(index) ?? []);
     },
-    readChosen: (choose) => countThenRead(source, choose),
+    readChosen: (choose) => readChosenFrames(source, choose, folder),
+    readEach: async (choose, visit) => {
+      const times = await source.frameTimes();
+      const chosen = [...new Set(choose(times.length, times))].sort((a, b) => a - b);
+      for (const index of chosen) await visit(index, await readFrame(index));
+      return times.length;
+    },
     close: async () => {},
   };
   return source;

@@ -17,6 +17,8 @@ export interface FrameSourceOptions extends FrameFolderOptions {
   readonly damage?: DamageHandling;
   /** default: `ffmpeg` and `ffprobe` on the search path */
   readonly programs?: FfmpegPrograms;
+  /** threads that decode one video; 0 for as many as there are processors; default 1, where many clips are loaded */
+  readonly threads?: number;
 }
 
 /**
@@ -42,16 +44,16 @@ export async function openFrameSource(path: string, options: FrameSourceOptions 
 }
 
 async function openVideo(path: string, options: FrameSourceOptions): Promise<FrameSource> {
-  const { decoder = 'auto', damage = 'error', programs = defaultPrograms } = options;
+  const { decoder = 'auto', damage = 'error', programs = defaultPrograms, threads = 1 } = options;
   const reasons: string[] = [];
   if (decoder !== 'ffmpeg') {
     const result = await loadNodeAv();
-    if ('nodeAv' in result) return openVideoWithNodeAv(result.nodeAv, path, damage);
+    if ('nodeAv' in result) return openVideoWithNodeAv(result.nodeAv, path, damage, threads);
     reasons.push(result.reason);
   }
   if (decoder !== 'node-av') {
     const result = await findFfmpeg(programs);
-    if ('version' in result) return openVideoWithFfmpeg(path, damage, programs);
+    if ('version' in result) return openVideoWithFfmpeg(path, damage, programs, threads);
     reasons.push(result.reason);
   }
   throw new DataError(

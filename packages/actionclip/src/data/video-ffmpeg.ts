@@ -1,13 +1,14 @@
 /**
- * Frames of a video file through the programs ffmpeg and ffprobe, the second way where node-av is not installed. Same
+ * Decoding of a video file by the programs ffmpeg and ffprobe, the second way where node-av is not installed. Same
  * numbering, colours and orientation as `video-node-av.ts`: the program only decodes.
  */
 
-import { spawn } from 'node:child_process';
 import { codeOf, DataError, messageOf } from './errors.ts';
-import { countThenRead, type DamageHandling, type FrameSource } from './frame-source.ts';
+import type { DamageHandling, FrameSource } from './frame-source.ts';
+import { type FrameStamps, rateOf } from './frame-times.ts';
 import type { Image } from './image/image.ts';
 import { type Orientation, orientationOf, upright } from './orientation.ts';
+import { type ProgramOutput, ProgramStalled, runProgram } from './program.ts';
 import {
   type ColourSpace,
   colourSpaceOf,
@@ -16,11 +17,14 @@ import {
   planesToRgb,
   planPixels,
 } from './video-colour.ts';
+import { type FrameDecoded, openVideoSource, type VideoPass } from './video-source.ts';
 
 /** The programs to run: names on the search path, or paths. */
 export interface FfmpegPrograms {
   readonly ffmpeg: string;
   readonly ffprobe: string;
+  /** seconds that they may go without any output before the file is given up; default 60 */
+  readonly patience?: number;
 }
 
 export const defaultPrograms: FfmpegPrograms = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' };
@@ -45,7 +49,7 @@ async function askVersions(programs: FfmpegPrograms): Promise<FfmpegResult> {
   let version = '';
   for (const program of [programs.ffprobe, programs.ffmpeg]) {
     try {
-      const output = await runProgram(program, ['-version']);
+      const output = await runProgram(program, ['-version'], { patience: patienceOf(programs) });
       version = /^\S+ version (\S+)/.exec(output.stdout.toString())?.[1] ?? '';
     } catch (error) {
       const missing = codeOf(error) === 'ENOENT';
@@ -62,24 +66,18 @@ export function openVideoWithFfmpeg(
   file: string,
   damage: DamageHandling = 'error',
   programs: FfmpegPrograms = defaultPrograms,
+  threads = 1,
 ): FrameSource {
-  let count: Promise<number> | undefined;
-  let stream: Promise<VideoStream> | undefined;
-  const probed = (): Promise<VideoStream> => {
-    stream ??= probe(file, programs);
-    return stream;
+  let probed: Promise<VideoStream> | undefined;
+  const stream = (): Promise<VideoStream> => {
+    probed ??= probe(file, programs);
+    return probed;
   };
-  const source: FrameSource = {
-    access: 'sequential',
-    frameCount: () => {
-      count ??= probed().then((video) => countFrames(file, video, damage, programs));
-      return count;
-    },
-    read: async (indices) => (indices.length === 0 ? [] : readFrames(file, await probed(), damage, programs, indices)),
-    readChosen: (choose) => countThenRead(source, choose),
-    close: async () => {},
-  };
-  return source;
+  return openVideoSource(file, damage, {
+    container: async () => containerStamps(file, await stream(), programs),
+    scan: async () => scan(file, await stream(), programs, threads),
+    decode: async (visit, last) => decode(file, await stream(), programs, threads, visit, last),
+  });
 }
 
 interface VideoStream {
@@ -90,11 +88,19 @@ interface VideoStream {
   readonly space: ColourSpace;
   readonly fullRange: boolean;
   readonly orientation: Orientation | undefined;
+  /** of the timestamps, in seconds */
+  readonly timeBase: Fraction;
+  readonly framesPerSecond: number;
+}
+
+interface Fraction {
+  readonly num: number;
+  readonly den: number;
 }
 
 async function probe(file: string, programs: FfmpegPrograms): Promise<VideoStream> {
   const args = ['-v', 'error', '-select_streams', 'v', '-show_streams', '-of', 'json', localFile(file)];
-  const { stdout, stderr, exitCode } = await runProgram(programs.ffprobe, args);
+  const { stdout, stderr, exitCode } = await runOn(file, programs, 'ffprobe', args);
   if (exitCode !== 0) {
     throw new DataError(
       `${file}: the video cannot be opened (${lastLine(stderr) || `ffprobe ended with code ${exitCode}`})`,
@@ -111,6 +117,7 @@ async function probe(file: string, programs: FfmpegPrograms): Promise<VideoStrea
     throw new DataError(`${file}: the size of the video is not known`, 'the video is damaged; replace it');
   }
   const pixels = planPixels(String(fieldOf(stream, 'pix_fmt')));
+  const rate = fractionOf(fieldOf(stream, 'avg_frame_rate'));
   return {
     index,
     width,
@@ -119,6 +126,8 @@ async function probe(file: string, programs: FfmpegPrograms): Promise<VideoStrea
     space: colourSpaceOf(String(fieldOf(stream, 'color_space'))),
     fullRange: pixels.fullRange || fieldOf(stream, 'color_range') === 'pc',
     orientation: probedOrientation(stream, file),
+    timeBase: fractionOf(fieldOf(stream, 'time_base')),
+    framesPerSecond: rateOf(rate.num, rate.den),
   };
 }
 
@@ -143,73 +152,93 @@ function fieldOf(value: unknown, name: string): unknown {
     : undefined;
 }
 
-async function countFrames(
-  file: string,
-  stream: VideoStream,
-  damage: DamageHandling,
-  programs: FfmpegPrograms,
-): Promise<number> {
-  const args = ['-v', 'error', '-threads', '1', '-select_streams', String(stream.index), '-count_frames'];
-  args.push('-show_entries', 'stream=nb_read_frames', '-of', 'json', localFile(file));
-  const { stdout, stderr } = await runProgram(programs.ffprobe, args);
-  const streams = fieldOf(JSON.parse(stdout.toString() || '{}'), 'streams');
-  const frames = Number(fieldOf(Array.isArray(streams) ? streams[0] : undefined, 'nb_read_frames')) || 0;
-  if (stderr !== '' && damage === 'error') throw damaged(file, frames, stderr);
-  if (frames === 0)
-    throw new DataError(`${file}: no frame can be decoded`, 'the video is damaged or empty; replace it');
-  return frames;
+/** A fraction as ffprobe prints it: "30000/1001". */
+function fractionOf(text: unknown): Fraction {
+  const [num = Number.NaN, den = Number.NaN] = String(text).split('/').map(Number);
+  return { num, den };
 }
 
-async function readFrames(
+/** The times of the packets that hold frames, in the order in which they are shown; the file is read, not decoded. */
+async function containerStamps(file: string, stream: VideoStream, programs: FfmpegPrograms): Promise<FrameStamps> {
+  const { rows } = await probeRows(file, stream, programs, 'packet', 'pts,flags');
+  const shown = rows.filter((packet) => !String(fieldOf(packet, 'flags')).includes('D')); // D: to be discarded
+  const stamps = shown.map((packet) => secondsOf(fieldOf(packet, 'pts'), stream));
+  stamps.sort((a, b) => Number(a) - Number(b)); // undefined comes last
+  return { stamps, framesPerSecond: stream.framesPerSecond };
+}
+
+/** Decodes all frames without giving out their pixels. */
+async function scan(
   file: string,
   stream: VideoStream,
-  damage: DamageHandling,
   programs: FfmpegPrograms,
-  indices: readonly number[],
-): Promise<Image[]> {
+  threads: number,
+): Promise<VideoPass & { readonly shown: FrameStamps }> {
+  const decoding = ['-threads', String(threads)];
+  const { rows, stderr } = await probeRows(file, stream, programs, 'frame', 'best_effort_timestamp', decoding);
+  const stamps = rows.map((frame) => secondsOf(fieldOf(frame, 'best_effort_timestamp'), stream));
+  return {
+    frames: stamps.length,
+    damage: damageOf(stderr),
+    shown: { stamps, framesPerSecond: stream.framesPerSecond },
+  };
+}
+
+/** What ffprobe says of each packet or frame of the stream. */
+async function probeRows(
+  file: string,
+  stream: VideoStream,
+  programs: FfmpegPrograms,
+  section: 'packet' | 'frame',
+  fields: string,
+  options: readonly string[] = [],
+): Promise<{ rows: readonly unknown[]; stderr: string }> {
+  const args = ['-v', 'error', ...options, '-select_streams', String(stream.index)];
+  args.push('-show_entries', `${section}=${fields}`, '-of', 'json', localFile(file));
+  const { stdout, stderr } = await runOn(file, programs, 'ffprobe', args);
+  const rows = fieldOf(JSON.parse(stdout.toString() || '{}'), `${section}s`);
+  return { rows: Array.isArray(rows) ? rows : [], stderr };
+}
+
+function secondsOf(stamp: unknown, { timeBase }: VideoStream): number | undefined {
+  return typeof stamp === 'number' ? (stamp * timeBase.num) / timeBase.den : undefined;
+}
+
+/** Decodes from the first frame to frame `last`, or to the end. Its times are not told. */
+async function decode(
+  file: string,
+  stream: VideoStream,
+  programs: FfmpegPrograms,
+  threads: number,
+  visit: FrameDecoded,
+  last?: number,
+): Promise<VideoPass> {
   const { width, height, pixels } = stream;
-  const last = Math.max(...indices);
   const program = await findFfmpeg(programs);
   const planeFormat = pixels.fullRange ? pixels.layout.replace('yuv', 'yuvj') : pixels.layout;
-  const args = ['-v', 'error', '-nostdin', '-threads', '1', '-noautorotate', '-i', localFile(file)];
-  args.push(
-    '-map',
-    `0:${stream.index}`,
-    ...passthroughOption('version' in program ? program.version : ''),
-    '-frames:v',
-    String(last + 1),
-  );
+  const args = ['-v', 'error', '-nostdin', '-threads', String(threads), '-noautorotate', '-i', localFile(file)];
+  args.push('-map', `0:${stream.index}`, ...passthroughOption('version' in program ? program.version : ''));
+  if (last !== undefined) args.push('-frames:v', String(last + 1));
   args.push('-f', 'rawvideo', '-pix_fmt', planeFormat, 'pipe:1');
 
-  const wanted = new Set(indices);
-  const images = new Map<number, Image>();
-  const frame = new Uint8Array(frameBytes(pixels.layout, width, height));
+  const bytes = new Uint8Array(frameBytes(pixels.layout, width, height));
+  const decoded = { damaged: false, image: () => toImage(bytes, stream) };
   let filled = 0;
   let frames = 0;
-  const { stderr } = await runProgram(programs.ffmpeg, args, (chunk) => {
+  const { stderr } = await runOn(file, programs, 'ffmpeg', args, async (chunk) => {
     for (let from = 0; from < chunk.length; ) {
-      const taken = Math.min(frame.length - filled, chunk.length - from);
-      frame.set(chunk.subarray(from, from + taken), filled);
+      const taken = Math.min(bytes.length - filled, chunk.length - from);
+      bytes.set(chunk.subarray(from, from + taken), filled);
       filled += taken;
       from += taken;
-      if (filled === frame.length) {
-        if (wanted.has(frames)) images.set(frames, toImage(frame, stream));
+      if (filled === bytes.length) {
+        await visit(decoded, frames);
         frames += 1;
         filled = 0;
       }
     }
   });
-  if (stderr !== '' && damage === 'error') throw damaged(file, frames, stderr);
-  return indices.map((index) => {
-    const image = images.get(index);
-    if (image === undefined) {
-      throw new DataError(
-        `${file}: frame ${index + 1} was asked for, but only ${frames} can be decoded`,
-        'the video is cut off, or the list gives too many frames for it',
-      );
-    }
-    return image;
-  });
+  return { frames, damage: damageOf(stderr) };
 }
 
 function toImage(bytes: Uint8Array, stream: VideoStream): Image {
@@ -218,11 +247,9 @@ function toImage(bytes: Uint8Array, stream: VideoStream): Image {
   return upright(planesToRgb(bytes, width, height, pixels.layout, space, fullRange), orientation);
 }
 
-function damaged(file: string, frames: number, stderr: string): DataError {
-  return new DataError(
-    `${file}: the video is damaged or cut off: ${frames} frames could be decoded (${lastLine(stderr)})`,
-    'replace the video',
-  );
+/** The program complains of damage on stderr alone; it still ends well. */
+function damageOf(stderr: string): string | undefined {
+  return stderr === '' ? undefined : `the decoder says: ${lastLine(stderr)}`;
 }
 
 /** The option of this version that keeps ffmpeg from repeating or dropping frames: `-fps_mode` came with 5.1. */
@@ -242,30 +269,25 @@ function lastLine(text: string): string {
   return line.replace(/ @ 0x[0-9a-f]+/, ''); // the program names its parts by address
 }
 
-interface ProgramOutput {
-  readonly stdout: Buffer;
-  readonly stderr: string;
-  readonly exitCode: number | null;
+function patienceOf({ patience = 60 }: FfmpegPrograms): number {
+  return 1000 * patience;
 }
 
-/** Runs a program to its end; with `onData` its output goes there instead of into `stdout`. */
-function runProgram(
-  program: string,
+/** Runs one of the programs on a file; a program that stalls is the file's fault. */
+async function runOn(
+  file: string,
+  programs: FfmpegPrograms,
+  program: 'ffmpeg' | 'ffprobe',
   args: readonly string[],
-  onData?: (chunk: Uint8Array) => void,
+  onData?: (chunk: Uint8Array) => Promise<void>,
 ): Promise<ProgramOutput> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const stdout: Buffer[] = [];
-    let stderr = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      if (onData === undefined) stdout.push(chunk);
-      else onData(chunk);
+  const patience = patienceOf(programs);
+  try {
+    return await runProgram(programs[program], args, onData === undefined ? { patience } : { patience, onData });
+  } catch (error) {
+    if (!(error instanceof ProgramStalled)) throw error;
+    throw new DataError(`${file}: the video cannot be read (${error.message})`, 'the video is damaged; replace it', {
+      cause: error,
     });
-    child.stderr.on('data', (chunk: Buffer) => {
-      if (stderr.length < 10_000) stderr += chunk.toString();
-    });
-    child.on('error', reject);
-    child.on('close', (exitCode) => resolve({ stdout: Buffer.concat(stdout), stderr: stderr.trim(), exitCode }));
-  });
+  }
 }

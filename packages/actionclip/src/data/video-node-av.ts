@@ -1,15 +1,14 @@
-/**
- * Frames of a video file through node-av, FFmpeg's libraries in the process. Frames are numbered as they come out of
- * the decoder, without duplication or dropping, and always by one pass from the start: seeking is not exact everywhere.
- */
+/** Decoding of a video file by node-av, FFmpeg's libraries in the process. */
 
 import type * as Constants from 'node-av/constants';
 import type * as Library from 'node-av/lib';
 import { codeOf, DataError, messageOf } from './errors.ts';
-import { countThenRead, type DamageHandling, type FrameSource } from './frame-source.ts';
+import type { DamageHandling, FrameSource } from './frame-source.ts';
+import { type FrameStamps, rateOf } from './frame-times.ts';
 import type { Image } from './image/image.ts';
 import { type Orientation, orientationOf, upright } from './orientation.ts';
 import { colourSpaceOf, planesToRgb, planPixels } from './video-colour.ts';
+import { type DecodedFrame, type FrameDecoded, openVideoSource, type VideoPass } from './video-source.ts';
 
 /** The loaded optional dependency. */
 export interface NodeAv {
@@ -19,6 +18,9 @@ export interface NodeAv {
 
 /** Either the loaded library or the reason why there is none. */
 export type NodeAvResult = { readonly nodeAv: NodeAv } | { readonly reason: string };
+
+/** Milliseconds after which decoding lets the rest of the program have a turn: signals, progress. */
+const longestTurn = 50;
 
 let loading: Promise<NodeAvResult> | undefined;
 
@@ -40,93 +42,18 @@ async function importNodeAv(): Promise<NodeAvResult> {
 }
 
 /** Opens a video file. Nothing is read before it is asked for. */
-export function openVideoWithNodeAv(nodeAv: NodeAv, file: string, damage: DamageHandling = 'error'): FrameSource {
-  let count: number | undefined;
-  const learn = (decoding: Decoding): number => {
-    complainOfDamage(decoding, file, damage);
-    if (decoding.frames === 0) {
-      throw new DataError(`${file}: no frame can be decoded`, 'the video is damaged or empty; replace it');
-    }
-    count = decoding.frames;
-    return count;
-  };
-  const source: FrameSource = {
-    access: 'sequential',
-    frameCount: async () => count ?? learn(decode(nodeAv, file, () => 'next')),
-    read: async (indices) => {
-      if (indices.length === 0) return [];
-      const last = Math.max(...indices);
-      const { decoding, images } = collect(nodeAv, file, damage, indices, last);
-      complainOfDamage(decoding, file, damage, last);
-      return inOrder(images, indices, decoding.frames, file);
-    },
-    readChosen: async (choose) => {
-      // Frames are chosen by what the container says and kept in the pass that counts; rarely is it wrong, and then
-      // a second pass is made.
-      const expected = count ?? expectedFrames(nodeAv, file);
-      if (expected === 0) return countThenRead(source, choose);
-      const indices = choose(expected);
-      const { decoding, images } = collect(nodeAv, file, damage, indices);
-      const frameCount = learn(decoding);
-      if (frameCount !== expected) return countThenRead(source, choose);
-      return { frameCount, images: inOrder(images, indices, frameCount, file) };
-    },
-    close: async () => {},
-  };
-  return source;
-}
-
-/** Decodes up to frame `last`, or to the end, and converts the frames at `indices`. */
-function collect(
+export function openVideoWithNodeAv(
   nodeAv: NodeAv,
   file: string,
-  damage: DamageHandling,
-  indices: readonly number[],
-  last?: number,
-): { decoding: Decoding; images: Map<number, Image> } {
-  const wanted = new Set(indices);
-  const images = new Map<number, Image>();
-  const decoding = decode(nodeAv, file, (frame, index, convert) => {
-    if (wanted.has(index)) {
-      if (frame.decodeErrorFlags !== 0 && damage === 'error') {
-        throw new DataError(`${file}: frame ${index + 1} is damaged`, 'replace the video');
-      }
-      images.set(index, convert(frame));
-    }
-    return index === last ? 'stop' : 'next';
-  });
-  return { decoding, images };
-}
-
-function inOrder(images: Map<number, Image>, indices: readonly number[], frames: number, file: string): Image[] {
-  return indices.map((index) => {
-    const image = images.get(index);
-    if (image !== undefined) return image;
-    throw new DataError(
-      `${file}: frame ${index + 1} was asked for, but only ${frames} can be decoded`,
-      'the video is cut off, or the list gives too many frames for it',
-    );
+  damage: DamageHandling = 'error',
+  threads = 1,
+): FrameSource {
+  return openVideoSource(file, damage, {
+    container: async () => containerStamps(nodeAv, file),
+    scan: () => decode(nodeAv, file, threads, () => {}),
+    decode: (visit, last) => decode(nodeAv, file, threads, visit, last),
   });
 }
-
-interface Decoding {
-  /** frames that came out of the decoder */
-  readonly frames: number;
-  /** what the decoder refused, in words, or undefined */
-  readonly damage: string | undefined;
-}
-
-function complainOfDamage(decoding: Decoding, file: string, handling: DamageHandling, last?: number): void {
-  if (decoding.damage === undefined || handling === 'tolerate') return;
-  const asked = last === undefined || last < decoding.frames ? '' : `frame ${last + 1} was asked for, but `;
-  throw new DataError(
-    `${file}: the video is damaged or cut off: ${asked}${decoding.frames} frames could be decoded and ${decoding.damage}`,
-    'replace the video',
-  );
-}
-
-type Convert = (frame: Library.Frame) => Image;
-type Visit = (frame: Library.Frame, index: number, convert: Convert) => 'next' | 'stop';
 
 interface OpenedStream {
   readonly container: Library.FormatContext;
@@ -155,28 +82,41 @@ function checkCode(library: typeof Library, code: number, problem: string): void
   throw new DataError(`${problem} (${reason})`, 'expected a video file that is complete');
 }
 
-/** The number of frames that the container gives, or else its packets: mostly, but not always, the frames that decode. */
-function expectedFrames(nodeAv: NodeAv, file: string): number {
+/** The times of the packets that hold frames, in the order in which they are shown; the file is read, not decoded. */
+function containerStamps(nodeAv: NodeAv, file: string): FrameStamps {
+  const { library, constants } = nodeAv;
   const release: (() => void)[] = [];
   try {
     const { container, stream } = openStream(nodeAv, file, release);
-    if (stream.nbFrames > 0n) return Number(stream.nbFrames);
-    const packet = new nodeAv.library.Packet();
+    const packet = new library.Packet();
     packet.alloc();
     release.push(() => packet.free());
-    let packets = 0;
+    const { timeBase, avgFrameRate } = stream;
+    const stamps: (number | undefined)[] = [];
     while (container.readFrameSync(packet) >= 0) {
-      if (packet.streamIndex === stream.index) packets += 1;
+      const shown = packet.streamIndex === stream.index && (packet.flags & constants.AV_PKT_FLAG_DISCARD) === 0;
+      if (shown) stamps.push(secondsOf(packet.pts, timeBase, constants));
       packet.unref();
     }
-    return packets;
+    stamps.sort((a, b) => Number(a) - Number(b)); // undefined comes last
+    return { stamps, framesPerSecond: rateOf(avgFrameRate.num, avgFrameRate.den) };
   } finally {
     for (const free of release.reverse()) free();
   }
 }
 
-/** Decodes the first video stream from its start and shows every frame to `visit` until that says stop. */
-function decode(nodeAv: NodeAv, file: string, visit: Visit): Decoding {
+function secondsOf(stamp: bigint, base: Library.IRational, constants: typeof Constants): number | undefined {
+  return stamp === constants.AV_NOPTS_VALUE ? undefined : (Number(stamp) * base.num) / base.den;
+}
+
+/** Decodes the first video stream from its start up to frame `last`, or to the end. */
+async function decode(
+  nodeAv: NodeAv,
+  file: string,
+  threads: number,
+  visit: FrameDecoded,
+  last?: number,
+): Promise<VideoPass & { readonly shown: FrameStamps }> {
   const { library, constants } = nodeAv;
   const release: (() => void)[] = [];
   try {
@@ -192,7 +132,7 @@ function decode(nodeAv: NodeAv, file: string, visit: Visit): Decoding {
     codec.allocContext3(decoder);
     release.push(() => codec.freeContext());
     checkCode(library, codec.parametersToContext(stream.codecpar), `${file}: its video stream is not usable`);
-    codec.threadCount = 1; // the loader's threads are the parallelism
+    codec.threadCount = threads;
     checkCode(library, codec.open2Sync(decoder, null), `${file}: the decoder ${decoder.name} cannot be started`);
 
     const packet = new library.Packet();
@@ -204,39 +144,55 @@ function decode(nodeAv: NodeAv, file: string, visit: Visit): Decoding {
     const converter = frameConverter(nodeAv, displayOrientation(stream, constants, file), file);
     release.push(converter.free);
 
-    let frames = 0;
+    const { timeBase, avgFrameRate } = stream;
+    const stamps: (number | undefined)[] = [];
+    const decoded: DecodedFrame = {
+      get damaged() {
+        return frame.decodeErrorFlags !== 0;
+      },
+      image: () => converter.convert(frame),
+    };
     let refused = 0;
-    let stopped = false;
-    const drain = (): void => {
-      while (!stopped) {
+    const stopped = (): boolean => last !== undefined && stamps.length > last;
+    const drain = async (): Promise<void> => {
+      while (!stopped()) {
         const code = codec.receiveFrameSync(frame);
         if (code < 0) {
           if (code !== constants.AVERROR_EAGAIN && code !== constants.AVERROR_EOF) refused += 1;
           return;
         }
-        stopped = visit(frame, frames, converter.convert) === 'stop';
-        frames += 1;
+        stamps.push(secondsOf(frame.bestEffortTimestamp, timeBase, constants));
+        await visit(decoded, stamps.length - 1);
         frame.unref();
       }
     };
     let code = 0;
-    while (!stopped) {
+    let rested = performance.now();
+    while (!stopped()) {
       code = container.readFrameSync(packet);
       if (code < 0) break;
       if (packet.streamIndex === stream.index && codec.sendPacketSync(packet) < 0) refused += 1;
       packet.unref();
-      drain();
+      await drain();
+      if (performance.now() - rested > longestTurn) {
+        await new Promise((resolve) => setImmediate(resolve));
+        rested = performance.now();
+      }
     }
-    if (!stopped) {
+    if (!stopped()) {
       codec.sendPacketSync(null);
-      drain();
+      await drain();
     }
     const unread = code < 0 && code !== constants.AVERROR_EOF;
     const parts = [
       refused > 0 ? `the decoder refused ${refused === 1 ? 'one packet' : `${refused} packets`}` : '',
       unread ? 'the rest could not be read' : '',
     ];
-    return { frames, damage: parts.filter((part) => part !== '').join(', ') || undefined };
+    return {
+      frames: stamps.length,
+      damage: parts.filter((part) => part !== '').join(', ') || undefined,
+      shown: { stamps, framesPerSecond: rateOf(avgFrameRate.num, avgFrameRate.den) },
+    };
   } finally {
     for (const free of release.reverse()) free();
   }
@@ -260,7 +216,7 @@ function frameConverter(
   { library, constants }: NodeAv,
   orientation: Orientation | undefined,
   file: string,
-): { convert: Convert; free: () => void } {
+): { convert: (frame: Library.Frame) => Image; free: () => void } {
   const formats = {
     yuv420p: constants.AV_PIX_FMT_YUV420P,
     yuv422p: constants.AV_PIX_FMT_YUV422P,
