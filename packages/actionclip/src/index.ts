@@ -58,7 +58,9 @@ export {
   type EvaluationOptions,
   evaluate,
   evaluateAmong,
+  evaluateClassSets,
   evaluateFeatures,
+  evaluateScores,
   pairAccuracy,
   scoreClips,
 } from './evaluate/evaluate.ts';
@@ -92,7 +94,22 @@ export {
   topClasses,
   topKAccuracy,
 } from './evaluate/metrics.ts';
+export { numpyPermutation } from './evaluate/numpy-permutation.ts';
 export { type PromptTokens, promptTokens } from './evaluate/prompt-tokens.ts';
+export {
+  type BaseAndNovel,
+  type BaseToNovel,
+  evaluateBaseToNovel,
+  evaluateHalves,
+  evaluateSplits,
+  frequentHalf,
+  HALF_SEEDS,
+  type HalfEvaluation,
+  halfOfClasses,
+  type RepeatedEvaluation,
+  type Spread,
+  spreadOf,
+} from './evaluate/protocols.ts';
 
 export { InterruptedError } from './interrupted.ts';
 

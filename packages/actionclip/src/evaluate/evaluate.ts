@@ -38,50 +38,106 @@ export interface Evaluation {
 }
 
 /**
- * Class probabilities of clips.
+ * Class probabilities of clips: the mean over all views and templates of the softmax over the classes.
  * @param chosen Classes that compete, in this order; all of them unless told.
  * @returns [clips, chosen classes]
  */
 export function scoreClips(
   clips: ClipFeatures,
   prompts: PromptFeatures,
-  chosen: readonly number[] = Array.from({ length: prompts.classes }, (_, index) => index),
+  chosen: readonly number[] = allClasses(prompts),
 ): ScoreMatrix {
-  if (clips.width !== prompts.width) {
-    throw new MetricError(
-      `Clip features have ${clips.width} columns and prompt features ${prompts.width}`,
-      'take both from one model',
-    );
-  }
-  const { width } = clips;
-  const { templates, classes } = prompts;
-  const outOfRange = chosen.find((index) => !Number.isInteger(index) || index < 0 || index >= classes);
-  if (outOfRange !== undefined) {
-    throw new MetricError(`Class ${outOfRange} is not among the prompts`, `classes go from 0 to ${classes - 1}`);
-  }
-  const count = clips.labels.length;
-  const scores = new Float64Array(count * chosen.length);
-  const similarities = new Float64Array(templates * chosen.length);
-  for (let clip = 0; clip < count; clip++) {
-    const row = clips.rows.subarray(clip * width, (clip + 1) * width);
-    let at = 0;
-    for (let template = 0; template < templates; template++) {
-      for (const index of chosen) similarities[at++] = product(row, prompts.rows, (template * classes + index) * width);
-    }
-    scores.set(scoreTemplates(similarities, { templates, classes: chosen.length }), clip * chosen.length);
+  const scores = new Float64Array(clips.labels.length * chosen.length);
+  const scorer = new ClipScorer(clips, prompts, chosen);
+  for (let clip = 0; clip < clips.labels.length; clip++) {
+    scorer.take(clip);
+    scores.set(scorer.among(chosen), clip * chosen.length);
   }
   return { scores, classes: chosen.length };
 }
 
+const allClasses = ({ classes }: PromptFeatures): number[] => Array.from({ length: classes }, (_, index) => index);
+
+/** Similarities of one clip at a time, computed once however many sets of classes are scored with them. */
+class ClipScorer {
+  readonly #clips: ClipFeatures;
+  readonly #prompts: PromptFeatures;
+  /** Classes of which similarities are needed. */
+  readonly #needed: readonly number[];
+  /** [views, templates, classes] */
+  readonly #similarities: Float64Array;
+
+  constructor(clips: ClipFeatures, prompts: PromptFeatures, needed: readonly number[]) {
+    const { views = 1 } = clips;
+    const { templates, classes } = prompts;
+    if (clips.width !== prompts.width) {
+      throw new MetricError(
+        `Clip features have ${clips.width} columns and prompt features ${prompts.width}`,
+        'take both from one model',
+      );
+    }
+    if (clips.rows.length !== clips.labels.length * views * clips.width) {
+      throw new MetricError(
+        `${clips.rows.length} numbers are no features of ${clips.labels.length} clips of ${views} views`,
+        'pass one row for each view of each clip',
+      );
+    }
+    const outOfRange = needed.find((index) => !Number.isInteger(index) || index < 0 || index >= classes);
+    if (outOfRange !== undefined) {
+      throw new MetricError(`Class ${outOfRange} is not among the prompts`, `classes go from 0 to ${classes - 1}`);
+    }
+    this.#clips = clips;
+    this.#prompts = prompts;
+    this.#needed = needed;
+    this.#similarities = new Float64Array(views * templates * classes);
+  }
+
+  /** Turns to a clip. */
+  take(clip: number): void {
+    const { rows, width, views = 1 } = this.#clips;
+    const { templates, classes } = this.#prompts;
+    for (let view = 0; view < views; view++) {
+      const at = (clip * views + view) * width;
+      const row = rows.subarray(at, at + width);
+      for (let template = 0; template < templates; template++) {
+        for (const index of this.#needed) {
+          const prompt = template * classes + index;
+          this.#similarities[view * templates * classes + prompt] = product(row, this.#prompts.rows, prompt * width);
+        }
+      }
+    }
+  }
+
+  /** Probabilities of the clip's classes where only these compete. */
+  among(chosen: readonly number[]): Float64Array {
+    const { classes } = this.#prompts;
+    const rows = this.#similarities.length / classes;
+    const own = new Float64Array(rows * chosen.length);
+    let at = 0;
+    for (let row = 0; row < rows; row++) {
+      for (const index of chosen) own[at++] = this.#similarities[row * classes + index] ?? Number.NaN;
+    }
+    return scoreTemplates(own, { templates: rows, classes: chosen.length });
+  }
+}
+
+/** Inner product of a row with another at `start`. Four sums let the processor work on four products at once. */
 function product(row: Float32Array, others: Float32Array, start: number): number {
-  let sum = 0;
-  for (let i = 0; i < row.length; i++) sum += (row[i] as number) * (others[start + i] as number);
-  return sum;
+  let [a, b, c, d] = [0, 0, 0, 0];
+  const whole = row.length - (row.length % 4);
+  for (let i = 0; i < whole; i += 4) {
+    a += (row[i] as number) * (others[start + i] as number);
+    b += (row[i + 1] as number) * (others[start + i + 1] as number);
+    c += (row[i + 2] as number) * (others[start + i + 2] as number);
+    d += (row[i + 3] as number) * (others[start + i + 3] as number);
+  }
+  for (let i = whole; i < row.length; i++) a += (row[i] as number) * (others[start + i] as number);
+  return a + b + (c + d);
 }
 
 /** Accuracies and counts of clips against all classes of the prompts. */
 export function evaluateFeatures(clips: ClipFeatures, prompts: PromptFeatures): Evaluation {
-  return summarise(scoreClips(clips, prompts), clips.labels, clips.indices);
+  return evaluateScores(scoreClips(clips, prompts), clips.labels, clips.indices);
 }
 
 /**
@@ -89,19 +145,39 @@ export function evaluateFeatures(clips: ClipFeatures, prompts: PromptFeatures): 
  * @throws MetricError where no clip is of a chosen class.
  */
 export function evaluateAmong(clips: ClipFeatures, prompts: PromptFeatures, chosen: readonly number[]): Evaluation {
-  const kept = [...clips.labels.keys()].filter((clip) => chosen.includes(clips.labels[clip] ?? -1));
-  const rows = new Float32Array(kept.length * clips.width);
-  kept.forEach((clip, at) => {
-    rows.set(clips.rows.subarray(clip * clips.width, (clip + 1) * clips.width), at * clips.width);
+  const [evaluation] = evaluateClassSets(clips, prompts, [chosen]);
+  return evaluation as Evaluation;
+}
+
+/**
+ * The same for several sets of classes, each for itself: one evaluation for each set.
+ * @throws MetricError where a set has no clip.
+ */
+export function evaluateClassSets(
+  clips: ClipFeatures,
+  prompts: PromptFeatures,
+  sets: readonly (readonly number[])[],
+): Evaluation[] {
+  const scorer = new ClipScorer(clips, prompts, [...new Set(sets.flat())]);
+  const places = sets.map((set) => new Map(set.map((index, place) => [index, place])));
+  const kept = sets.map(() => ({ scores: [] as Float64Array[], labels: [] as number[], indices: [] as number[] }));
+  for (const [clip, label] of clips.labels.entries()) {
+    if (!places.some((place) => place.has(label))) continue;
+    scorer.take(clip);
+    for (const [at, set] of sets.entries()) {
+      const place = places[at]?.get(label);
+      if (place === undefined) continue;
+      kept[at]?.scores.push(scorer.among(set));
+      kept[at]?.labels.push(place);
+      kept[at]?.indices.push(clips.indices[clip] ?? 0);
+    }
+  }
+  return kept.map(({ scores, labels, indices }, at) => {
+    const classes = sets[at]?.length ?? 0;
+    const all = new Float64Array(scores.length * classes);
+    for (const [row, values] of scores.entries()) all.set(values, row * classes);
+    return evaluateScores({ scores: all, classes }, Int32Array.from(labels), Int32Array.from(indices));
   });
-  const own: ClipFeatures = {
-    rows,
-    width: clips.width,
-    labels: Int32Array.from(kept, (clip) => clips.labels[clip] ?? 0),
-    indices: Int32Array.from(kept, (clip) => clips.indices[clip] ?? 0),
-  };
-  const labels = own.labels.map((label) => chosen.indexOf(label));
-  return summarise(scoreClips(own, prompts, chosen), labels, own.indices);
 }
 
 /**
@@ -113,12 +189,13 @@ export function pairAccuracy(
   prompts: PromptFeatures,
   pairs: readonly (readonly [number, number])[],
 ): number {
-  const each = pairs.map((pair) => evaluateAmong(clips, prompts, pair));
+  const each = evaluateClassSets(clips, prompts, pairs);
   const count = each.reduce((sum, { labels }) => sum + labels.length, 0);
   return each.reduce((sum, { top1, labels }) => sum + top1 * labels.length, 0) / count;
 }
 
-function summarise(scores: ScoreMatrix, labels: Int32Array, indices: Int32Array): Evaluation {
+/** Accuracies and counts of scores; see {@link Evaluation}. */
+export function evaluateScores(scores: ScoreMatrix, labels: Int32Array, indices: Int32Array): Evaluation {
   const confusion = confusionMatrix(labels, predictedClasses(scores), scores.classes);
   return {
     scores,

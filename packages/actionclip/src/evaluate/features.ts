@@ -12,7 +12,10 @@ export interface FeatureRows {
   readonly width: number;
 }
 
+/** Rows [clips, views, width]. */
 export interface ClipFeatures extends FeatureRows {
+  /** Views of each clip, one row each: times and crops whose probabilities are averaged; 1 if absent. */
+  readonly views?: number;
   /** Class of each clip. */
   readonly labels: Int32Array;
   /** Place of each clip in the data set. */
