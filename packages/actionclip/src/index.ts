@@ -160,6 +160,7 @@ export {
   type ClassifyOptions,
   type EmbeddedFrame,
   type EmbeddedWindow,
+  type EmbeddingOutcome,
   type LabelOptions,
   type NamedVideo,
   type OpenRecognizerOptions,
@@ -195,6 +196,20 @@ export { Examiner } from './runs/examiner.ts';
 export type { RunOptions } from './runs/options.ts';
 export { startRun } from './runs/run.ts';
 export { smallData, smallInput, smallModel } from './runs/small-model.ts';
+
+export { fileIdentity } from './search/identity.ts';
+export { recipeOf } from './search/recipe.ts';
+export { type SearchHit, searchIndex } from './search/search.ts';
+export { type IndexProgress, type UpdateOptions, updateIndex, windowRows } from './search/update-index.ts';
+export { type FileStamp, type FoundVideo, findVideos, listVideos } from './search/video-files.ts';
+export {
+  type IndexedVideo,
+  type ReadVideo,
+  readVideoIndex,
+  type VideoIndex,
+  windowsOf,
+  writeVideoIndex,
+} from './search/video-index.ts';
 
 export {
   type Action,

@@ -25,4 +25,18 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
       load: async () => widened((await import('./commands/train.ts')).train),
     },
   ],
+  [
+    'embed',
+    {
+      summary: 'Write the features of videos into a file',
+      load: async () => widened((await import('./commands/embed.ts')).embed),
+    },
+  ],
+  [
+    'search',
+    {
+      summary: 'Find the videos of a folder that fit a text',
+      load: async () => widened((await import('./commands/search.ts')).search),
+    },
+  ],
 ]);

@@ -9,6 +9,7 @@ export type {
   ClassifyOptions,
   EmbeddedFrame,
   EmbeddedWindow,
+  EmbeddingOutcome,
   LabelOptions,
   SampledFrame,
   VideoEmbedding,

@@ -16,6 +16,7 @@ import { VideoTowers } from './towers.ts';
 import type {
   Classification,
   ClassifyOptions,
+  EmbeddingOutcome,
   LabelOptions,
   VideoEmbedding,
   VideoOutcome,
@@ -83,22 +84,21 @@ export class Recognizer {
     options: ClassifyOptions = {},
   ): AsyncGenerator<VideoOutcome> {
     const prompts = await this.embedLabels(labels, options);
-    for await (const { path, open } of videos) {
-      throwIfInterrupted(options.signal);
-      yield await this.#outcome(path, open, options, (embedding) => scoreViews(embedding, prompts, labels));
+    for await (const video of videos) {
+      const outcome = await this.embed(video, options);
+      yield 'error' in outcome
+        ? outcome
+        : { path: video.path, classification: scoreViews(outcome.embedding, prompts, labels) };
     }
   }
 
-  async #outcome(
-    path: string,
-    open: () => Promise<FrameSource>,
-    options: ViewOptions,
-    score: (embedding: VideoEmbedding) => Classification,
-  ): Promise<VideoOutcome> {
+  /** Features of one of many videos; one that cannot be read is an answer, not an error. */
+  async embed({ path, open }: NamedVideo, options: ViewOptions = {}): Promise<EmbeddingOutcome> {
+    throwIfInterrupted(options.signal);
     try {
       const source = await open();
       try {
-        return { path, classification: score(await this.embedVideo(source, options)) };
+        return { path, embedding: await this.embedVideo(source, options) };
       } finally {
         await source.close();
       }

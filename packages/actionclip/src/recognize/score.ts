@@ -64,7 +64,7 @@ function viewProbabilities({ rows, width }: FeatureRows, prompts: PromptFeatures
 }
 
 /** The mean of a label's features over the templates, of unit length. */
-function labelFeature({ rows, width, templates, classes }: PromptFeatures, label: number): Float32Array {
+export function labelFeature({ rows, width, templates, classes }: PromptFeatures, label: number): Float32Array {
   const sum = new Float32Array(width);
   for (let template = 0; template < templates; template++) {
     const start = (template * classes + label) * width;

@@ -96,3 +96,8 @@ export interface Classification {
 export type VideoOutcome =
   | { readonly path: string; readonly classification: Classification }
   | { readonly path: string; readonly error: Error };
+
+/** One of many videos: its features, or why there are none. */
+export type EmbeddingOutcome =
+  | { readonly path: string; readonly embedding: VideoEmbedding }
+  | { readonly path: string; readonly error: Error };
