@@ -1,18 +1,15 @@
 /** The public API: models, data, prompts, training, evaluation, checkpoints, reports and the built-in data set. */
 
 export { writeFileAtomically } from './checkpoints/atomic-file.ts';
+export { modelOf } from './checkpoints/build-model.ts';
 export { type ByteSource, blobSource, memorySource } from './checkpoints/byte-source.ts';
+export { type CheckpointContents, openCheckpoint } from './checkpoints/contents.ts';
 export { CheckpointError } from './checkpoints/errors.ts';
 export { readCheckpointFile, readSafetensorsFile, writeSafetensorsFile } from './checkpoints/files.ts';
-export {
-  type Checkpoint,
-  convertStateDict,
-  type MatchedStateDict,
-  type MatchOptions,
-  matchStateDict,
-  readCheckpoint,
-} from './checkpoints/load.ts';
+export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
+export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
 export type { LayoutName } from './checkpoints/names.ts';
+export { type OpenedCheckpoint, type OpenModelOptions, openCheckpointModel } from './checkpoints/open-model.ts';
 
 export { channelDeviation, channelMean, normalise } from './data/augment/clip.ts';
 export {

@@ -37,6 +37,14 @@ export function leaf(data: TypedArray, shape: Shape, dtype: DType, device: Devic
   return node;
 }
 
+/** A leaf in memory of a device whose elements mean nothing until they are written. */
+export async function unwrittenLeaf(shape: Shape, dtype: DType, device: Device): Promise<Node> {
+  const node = new Node(dataOp, [], undefined, shape, dtype, device);
+  node.storage = new Storage(dtype, sizeOf(shape), dataOp.name);
+  node.storage.on(await device.backend());
+  return node;
+}
+
 const dtypeOfArray = (data: TypedArray): DType => {
   if (data instanceof Int32Array) return 'i32';
   if (data instanceof Uint32Array) return 'u32';

@@ -102,9 +102,16 @@ export abstract class TensorValue<S extends Shape = Shape> {
   /** Replaces the elements by host data of the same length, at once. */
   write(data: TypedArray): void {
     if (data.length !== this.size) throw new ShapeError(`write: ${data.length} elements for ${printShape(this.shape)}`);
+    this.writePiece(data, 0);
+  }
+
+  /** Replaces as many elements as there are in `data`, from element `offset` on (at a whole word), at once. */
+  writePiece(data: TypedArray, offset: number): void {
+    if (offset + data.length > this.size)
+      throw new ShapeError(`write: ${data.length} elements from ${offset} on for ${printShape(this.shape)}`);
     const { storage } = (this.home?.flat ?? this).node;
     if (!storage) throw new DTypeError('write: the tensor is not computed yet', 'realize() it first, or use assign()');
-    storage.write(data, this.home?.offset);
+    storage.write(data, (this.home?.offset ?? 0) + offset);
   }
 
   /**

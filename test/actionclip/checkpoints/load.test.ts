@@ -11,7 +11,8 @@ import {
   readSafetensorsFile,
   writeSafetensorsFile,
 } from '../../../packages/actionclip/src/checkpoints/files.ts';
-import { convertStateDict, matchStateDict, readCheckpoint } from '../../../packages/actionclip/src/checkpoints/load.ts';
+import { convertStateDict, readCheckpoint } from '../../../packages/actionclip/src/checkpoints/load.ts';
+import { matchStateDict } from '../../../packages/actionclip/src/checkpoints/match.ts';
 
 const fixturePath = (path: string) => new URL(`../../../../shared/fixtures/model/${path}`, import.meta.url).pathname;
 const shapesOf = (tensors: StateDict) => new Map([...tensors].map(([name, { shape }]) => [name, shape]));

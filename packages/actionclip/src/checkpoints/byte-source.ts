@@ -4,8 +4,11 @@ export interface ByteSource {
   /** Shown in errors, usually the path. */
   readonly name: string;
   readonly size: number;
-  /** Exactly `length` bytes from `offset`; both lie inside the source. */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * Exactly `length` bytes from `offset`; both lie inside the source.
+   * @param memory Where the result may be put instead of in memory of its own; at least `length` bytes.
+   */
+  read(offset: number, length: number, memory?: Uint8Array): Promise<Uint8Array>;
 }
 
 /** Reads from a Blob or a File, without taking all of it into memory. */

@@ -2,8 +2,9 @@
 import { open } from 'node:fs/promises';
 import type { HostTensor, Safetensors, StateDict } from '@actionclip/tensor';
 import type { ByteSource } from './byte-source.ts';
+import { type CheckpointContents, openCheckpoint } from './contents.ts';
 import { CheckpointError } from './errors.ts';
-import { type Checkpoint, readCheckpoint } from './load.ts';
+import { type Checkpoint, readContents } from './load.ts';
 import { openSafetensors } from './safetensors-source.ts';
 import { readable, writeSafetensors } from './write.ts';
 
@@ -12,7 +13,18 @@ import { readable, writeSafetensors } from './write.ts';
  * @throws CheckpointError where there is no such file or it cannot be read.
  */
 export async function readCheckpointFile(path: string): Promise<Checkpoint> {
-  return withFile(path, readCheckpoint);
+  return withCheckpointFile(path, readContents);
+}
+
+/**
+ * Opens a checkpoint of any known layout while `use` runs.
+ * @throws CheckpointError where there is no such file or it cannot be read.
+ */
+export async function withCheckpointFile<Result>(
+  path: string,
+  use: (contents: CheckpointContents) => Promise<Result>,
+): Promise<Result> {
+  return withFile(path, async (bytes) => use(await openCheckpoint(bytes)));
 }
 
 /** The system takes no more than 2 GiB at once. */
@@ -26,8 +38,8 @@ export async function withFile<Result>(path: string, use: (bytes: ByteSource) =>
   try {
     const stat = await file.stat();
     if (!stat.isFile()) throw new CheckpointError(`${path}: not a file`, 'check the path of the checkpoint');
-    const read = async (offset: number, length: number): Promise<Uint8Array> => {
-      const bytes = new Uint8Array(length);
+    const read = async (offset: number, length: number, memory?: Uint8Array): Promise<Uint8Array> => {
+      const bytes = memory?.subarray(0, length) ?? new Uint8Array(length);
       let done = 0;
       while (done < length) {
         const { bytesRead } = await file.read(bytes, done, Math.min(length - done, LARGEST_READ), offset + done);

@@ -65,18 +65,23 @@ function translate(name: string, from: Template, to: Template): string | undefin
   return to.text.replace(/\{(\w+)\}/g, (_, place: string) => match.groups?.[place] ?? '');
 }
 
-/** Where a checkpoint file keeps its state dicts; a file with none of these is one state dict. */
-export const CONTAINERS: readonly { readonly prefix: string; readonly to: string }[] = [
-  { prefix: 'model_state_dict.', to: '' },
-  { prefix: 'fusion_model_state_dict.', to: 'fusion.' },
-  { prefix: 'state_dict.', to: '' },
-];
+/**
+ * Where checkpoints keep the state dict of the model, the preferred one first where there are several: the file itself,
+ * or one of these entries. The averaged weights of a run (`ema`) count only where they are alone.
+ */
+export const CONTAINERS: readonly string[] = ['', 'model_state_dict.', 'state_dict.', 'model.', 'net.', 'ema.'];
+
+/** Where the released checkpoints keep the temporal head, apart from the model. */
+const HEAD_CONTAINER = 'fusion_model_state_dict.';
 
 /** What torch.nn.DataParallel puts before every name of the module that it wraps. */
 export const DATA_PARALLEL_PREFIX = 'module.';
 
 /** OpenAI's archives carry three sizes that the shapes tell as well. */
 const SIZES = ['input_resolution', 'context_length', 'vocab_size'];
+
+/** The Shift variant wraps every visual block as `net`, and adds no parameters. */
+const SHIFTED_BLOCK = template('visual.transformer.resblocks.{layer}.net.{rest}');
 
 /** The leaf names of Hugging Face's layers. */
 const LEAVES = [
@@ -99,20 +104,11 @@ function huggingFaceLayers(theirTower: string, ourTower: string): Rule[] {
   ];
 }
 
-/** In the order in which they are tried; so are the rules of each. */
+/**
+ * In the order in which they are tried; so are the rules of each. The marker of mmaction2 ends like that of OpenAI, so it
+ * is tried before.
+ */
 export const LAYOUTS: readonly Layout[] = [
-  {
-    name: 'openai',
-    marker: 'visual.conv1.weight',
-    rules: [
-      ...SIZES.map((size) => rule(size)),
-      // The Shift variant wraps every visual block as `net`, and adds no parameters.
-      rule('visual.transformer.resblocks.{layer}.net.{rest}', 'visual.transformer.resblocks.{layer}.{rest}', {
-        readOnly: true,
-      }),
-      rule('{rest}', '{rest}'),
-    ],
-  },
   {
     // projects/actionclip of open-mmlab/mmaction2
     name: 'mmaction2',
@@ -121,6 +117,15 @@ export const LAYOUTS: readonly Layout[] = [
       ...SIZES.map((size) => rule(`clip.${size}`)),
       rule('adapter.{rest}', 'fusion.{rest}'),
       rule('clip.{rest}', '{rest}'),
+    ],
+  },
+  {
+    name: 'openai',
+    marker: 'visual.conv1.weight',
+    rules: [
+      ...SIZES.map((size) => rule(size)),
+      rule(SHIFTED_BLOCK.text, 'visual.transformer.resblocks.{layer}.{rest}', { readOnly: true }),
+      rule('{rest}', '{rest}'),
     ],
   },
   {
@@ -178,23 +183,61 @@ export function namesInLayout(layout: Layout, name: string): Renaming[] {
   return renamings;
 }
 
+export interface StateDictLocation {
+  readonly layout: Layout;
+  /** The path in the file by its name inside the state dict; the temporal head's names start with `fusion.`. */
+  readonly paths: ReadonlyMap<string, string>;
+}
+
+/** What stands before a layout's marker in these paths, each once. */
+function prefixesOf(marker: string, paths: readonly string[]): string[] {
+  return paths
+    .filter((path) => path === marker || path.endsWith(`.${marker}`))
+    .map((path) => path.slice(0, path.length - marker.length));
+}
+
+const withoutDataParallel = (prefix: string): string => prefix.replaceAll(DATA_PARALLEL_PREFIX, '');
+
 /**
- * Takes the state dicts out of a checkpoint's dotted paths: containers are opened, everything outside of them
- * (the optimizer's state, say) is left out, and a `module.` that stands before every name of a part is removed.
- * @returns The path in the file by its name inside the state dict.
+ * Finds the model's state dict among a checkpoint's dotted paths by the marker of its layout, whatever it is nested in,
+ * and the temporal head beside it. What lies elsewhere (the optimizer's state, say) is left out.
+ * @returns The candidates where several state dicts hold a model and none is known to be preferred; undefined where none does.
  */
-export function stateDictPaths(paths: Iterable<string>): Map<string, string> {
-  const all = [...paths];
-  const contained = CONTAINERS.map((container) => ({
-    ...container,
-    paths: all.filter((path) => path.startsWith(container.prefix)),
-  })).filter(({ paths: found }) => found.length > 0);
-  const parts = contained.length > 0 ? contained : [{ prefix: '', to: '', paths: all }];
+export function locateStateDict(given: Iterable<string>): StateDictLocation | readonly string[] | undefined {
+  const paths = [...given];
+  for (const layout of LAYOUTS) {
+    const prefixes = prefixesOf(layout.marker, paths);
+    const [only, ...more] = prefixes;
+    if (only === undefined) continue;
+    const preferred = CONTAINERS.flatMap((name) => prefixes.filter((prefix) => withoutDataParallel(prefix) === name));
+    const prefix = more.length === 0 ? only : preferred[0];
+    if (prefix === undefined) return prefixes;
+    return { layout, paths: pathsUnder(prefix, paths, prefixes) };
+  }
+  return undefined;
+}
+
+function pathsUnder(prefix: string, paths: readonly string[], all: readonly string[]): Map<string, string> {
   const byName = new Map<string, string>();
-  for (const { prefix, to, paths: found } of parts) {
-    const wrapped = found.every((path) => path.startsWith(prefix + DATA_PARALLEL_PREFIX));
-    const cut = prefix.length + (wrapped ? DATA_PARALLEL_PREFIX.length : 0);
-    for (const path of found) byName.set(to + path.slice(cut), path);
+  const others = all.filter((other) => other !== prefix && other.startsWith(prefix));
+  for (const path of paths) {
+    const head = headName(path);
+    if (head !== undefined) byName.set(head, path);
+    else if (path.startsWith(prefix) && !others.some((other) => path.startsWith(other)))
+      byName.set(path.slice(prefix.length), path);
   }
   return byName;
+}
+
+/** The name of a parameter of the temporal head that is kept apart from the model. */
+function headName(path: string): string | undefined {
+  const start = path.startsWith(HEAD_CONTAINER) ? 0 : path.indexOf(`.${HEAD_CONTAINER}`) + 1;
+  if (start === 0 && !path.startsWith(HEAD_CONTAINER)) return undefined;
+  const name = path.slice(start + HEAD_CONTAINER.length);
+  return `fusion.${name.startsWith(DATA_PARALLEL_PREFIX) ? name.slice(DATA_PARALLEL_PREFIX.length) : name}`;
+}
+
+/** Whether names of a state dict are those of the Shift variant, which adds no parameters. */
+export function areShifted(names: Iterable<string>): boolean {
+  return [...names].some((name) => SHIFTED_BLOCK.pattern.test(name));
 }

@@ -2,12 +2,8 @@
 import { allocateHostArray, elementCount, type HostTensor } from '@actionclip/tensor';
 import { CheckpointError } from './errors.ts';
 
-/**
- * [rows, columns] to [columns, rows].
- * @throws CheckpointError where the tensor is no matrix.
- */
-export function transpose(tensor: HostTensor, where: string): HostTensor {
-  const { dtype, shape, data } = tensor;
+/** @throws CheckpointError where a shape is not that of a matrix. */
+export function requireMatrix(shape: readonly number[], where: string): [rows: number, columns: number] {
   const [rows, columns] = shape;
   if (rows === undefined || columns === undefined || shape.length !== 2) {
     throw new CheckpointError(
@@ -15,6 +11,15 @@ export function transpose(tensor: HostTensor, where: string): HostTensor {
       'the file is not what it seems',
     );
   }
+  return [rows, columns];
+}
+
+/**
+ * [rows, columns] to [columns, rows].
+ * @throws CheckpointError where the tensor is no matrix.
+ */
+export function transpose({ dtype, shape, data }: HostTensor, where: string): HostTensor {
+  const [rows, columns] = requireMatrix(shape, where);
   const out = allocateHostArray(dtype, data.length);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -32,63 +37,37 @@ export function rowsOf({ dtype, shape, data }: HostTensor, first: number, count:
   return { dtype, shape: [count, ...others], data: data.subarray(first * width, (first + count) * width) };
 }
 
+/** @throws CheckpointError where one of the parts (query, key, value) is absent, or dtypes or shapes differ. */
+export function requireEqualParts<Part extends Pick<HostTensor, 'dtype' | 'shape'>>(
+  parts: readonly (Part | undefined)[],
+  where: string,
+): [Part, ...Part[]] {
+  const [first, ...others] = parts.filter((part) => part !== undefined);
+  if (first === undefined || 1 + others.length !== parts.length) {
+    const found = first === undefined ? 0 : 1 + others.length;
+    throw new CheckpointError(
+      `${where}: ${found} of its ${parts.length} parts (query, key, value) are there`,
+      'the file is incomplete',
+    );
+  }
+  if (others.some(({ dtype, shape }) => dtype !== first.dtype || shape.join() !== first.shape.join())) {
+    const shapes = [first, ...others].map(({ dtype, shape }) => `${dtype} [${shape}]`).join(', ');
+    throw new CheckpointError(`${where}: query, key and value differ: ${shapes}`, 'the file is not what it seems');
+  }
+  return [first, ...others];
+}
+
 /**
  * Joins tensors of one shape along their first axis.
  * @throws CheckpointError where one is absent, or dtypes or shapes differ.
  */
 export function concatenateRows(parts: readonly (HostTensor | undefined)[], where: string): HostTensor {
-  const present = parts.filter((part) => part !== undefined);
+  const present = requireEqualParts(parts, where);
   const [first] = present;
-  if (first === undefined || present.length !== parts.length) {
-    throw new CheckpointError(
-      `${where}: ${present.length} of its ${parts.length} parts (query, key, value) are there`,
-      'the file is incomplete',
-    );
-  }
-  if (present.some(({ dtype, shape }) => dtype !== first.dtype || shape.join() !== first.shape.join())) {
-    const shapes = present.map(({ dtype, shape }) => `${dtype} [${shape}]`).join(', ');
-    throw new CheckpointError(`${where}: query, key and value differ: ${shapes}`, 'the file is not what it seems');
-  }
   const data = allocateHostArray(first.dtype, first.data.length * parts.length);
   present.forEach((part, index) => {
     data.set(part.data as never, index * first.data.length);
   });
   const [rows = 1, ...others] = first.shape;
   return { dtype: first.dtype, shape: [rows * parts.length, ...others], data };
-}
-
-/**
- * Positions of a square grid of patches, [1 + g², width] with the class token's first, for a grid of another size:
- * bilinear between the centres of patches, and those at the border as they are beyond it. Undefined where a number of
- * rows is no square and one.
- */
-export function interpolatedPositions(
-  given: HostTensor & { readonly data: Float32Array },
-  shape: readonly number[],
-): HostTensor | undefined {
-  const [rows = 0, width = 0] = given.shape;
-  const from = Math.sqrt(rows - 1);
-  const to = Math.sqrt((shape[0] ?? 0) - 1);
-  if (!Number.isInteger(from) || !Number.isInteger(to) || from < 1) return undefined;
-  const data = new Float32Array((1 + to * to) * width);
-  data.set(given.data.subarray(0, width));
-  const place = (position: number): { low: number; high: number; share: number } => {
-    const centre = Math.min(from - 1, Math.max(0, ((position + 0.5) * from) / to - 0.5));
-    const low = Math.floor(centre);
-    return { low, high: Math.min(from - 1, low + 1), share: centre - low };
-  };
-  const at = (y: number, x: number, column: number): number =>
-    given.data[(1 + y * from + x) * width + column] as number;
-  for (let row = 0; row < to; row++) {
-    const y = place(row);
-    for (let column = 0; column < to; column++) {
-      const x = place(column);
-      for (let k = 0; k < width; k++) {
-        const top = at(y.low, x.low, k) * (1 - x.share) + at(y.low, x.high, k) * x.share;
-        const bottom = at(y.high, x.low, k) * (1 - x.share) + at(y.high, x.high, k) * x.share;
-        data[(1 + row * to + column) * width + k] = top * (1 - y.share) + bottom * y.share;
-      }
-    }
-  }
-  return { dtype: 'f32', shape, data };
 }

@@ -1,6 +1,5 @@
 /** A safetensors file read by ranges: the header first, checked in full, then single tensors when asked for. */
 import {
-  bytesToHostArray,
   type HostTensor,
   parseSafetensorsHeader,
   type SafetensorsEntry,
@@ -8,10 +7,13 @@ import {
 } from '@actionclip/tensor';
 import type { ByteSource } from './byte-source.ts';
 import { CheckpointError } from './errors.ts';
+import { type StoredTensor, tensorAt } from './stored-tensor.ts';
 
 export interface SafetensorsSource {
   readonly entries: ReadonlyMap<string, SafetensorsEntry>;
   readonly metadata: ReadonlyMap<string, string>;
+  /** Every tensor by its name, not yet read. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** Reads one tensor. */
   read(name: string): Promise<HostTensor>;
 }
@@ -21,17 +23,20 @@ const LENGTH_BYTES = 8;
 /** @throws CheckpointError where the bytes are no complete, consistent safetensors file. */
 export async function openSafetensors(bytes: ByteSource): Promise<SafetensorsSource> {
   const { entries, metadata, dataStart } = await readHeader(bytes);
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, { dtype, shape, begin }] of entries) {
+    tensors.set(name, tensorAt(bytes, { dtype, shape, begin: () => dataStart + begin }));
+  }
   return {
     entries,
     metadata,
+    tensors,
     async read(name: string): Promise<HostTensor> {
-      const entry = entries.get(name);
-      if (entry === undefined) {
+      const tensor = tensors.get(name);
+      if (tensor === undefined) {
         throw new CheckpointError(`${bytes.name}: there is no tensor ${name}`, 'check the name');
       }
-      const { dtype, shape, begin, end } = entry;
-      const values = await bytes.read(dataStart + begin, end - begin);
-      return { dtype, shape, data: bytesToHostArray(dtype, values) };
+      return tensor.read();
     },
   };
 }

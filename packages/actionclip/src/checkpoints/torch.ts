@@ -7,13 +7,14 @@ import {
   bytesToHostArray,
   elementCount,
   HOST_DTYPES,
-  type HostTensor,
+  type HostArray,
   type StateDict,
 } from '@actionclip/tensor';
-import { type FileEntry, Reader, Uint8ArrayWriter, ZipReader } from '@zip.js/zip.js';
 import type { ByteSource } from './byte-source.ts';
 import { CheckpointError } from './errors.ts';
 import { InertObject, TensorReference, unpickle } from './pickle.ts';
+import { type StoredTensor, tensorAt, wholeTensor } from './stored-tensor.ts';
+import { listZip, type ZipEntry } from './zip.ts';
 
 /** The largest pickle that is read; those of real checkpoints stay under a few megabytes. */
 const MAXIMUM_PICKLE_BYTES = 256 * 2 ** 20;
@@ -21,7 +22,6 @@ const MAXIMUM_PICKLE_BYTES = 256 * 2 ** 20;
 const MAXIMUM_DEPTH = 200;
 /** Shared lists can make a small pickle describe an endless tree; the largest checkpoints have some thousand parts. */
 const MAXIMUM_PARTS = 5_000_000;
-const STORED = 0;
 
 /** Plain values of a checkpoint beside its tensors (`epoch`, say), by dotted path. */
 export type TorchScalars = ReadonlyMap<string, number | string | boolean>;
@@ -34,7 +34,12 @@ export interface TorchArchive {
   /** Classes that the file names and this reader gives no meaning; their state was looked through all the same. */
   readonly unknownNames: readonly string[];
   /**
-   * Reads tensors by path, each storage once, in row-major order whatever their strides.
+   * A tensor by its path, not yet read, in row-major order whatever its strides.
+   * @throws CheckpointError where its storage is missing, too short or compressed.
+   */
+  stored(path: string): StoredTensor;
+  /**
+   * Reads tensors by path.
    * @throws CheckpointError where a storage is missing, too short or compressed.
    */
   read(paths: Iterable<string>): Promise<StateDict>;
@@ -57,7 +62,7 @@ export function looksLikePickle(start: Uint8Array): boolean {
  */
 export async function openTorchArchive(bytes: ByteSource): Promise<TorchArchive> {
   const source = bytes.name;
-  const entries = await listEntries(bytes);
+  const entries = await listZip(bytes);
   const [pickleName, ...others] = [...entries.keys()].filter((name) => /(^|\/)data\.pkl$/.test(name));
   if (pickleName === undefined || others.length > 0) {
     throw new CheckpointError(
@@ -66,10 +71,21 @@ export async function openTorchArchive(bytes: ByteSource): Promise<TorchArchive>
     );
   }
   const folder = pickleName.slice(0, -'data.pkl'.length);
-  const readEntry = (name: string): Promise<Uint8Array> => {
+  const entryOf = (name: string): ZipEntry => {
     const entry = entries.get(folder + name);
     if (entry === undefined) throw damaged(source, `the entry ${folder}${name} is missing`);
-    return readStored(entry, source);
+    if (!entry.stored) {
+      // PyTorch never compresses; refusing what is compressed also bounds the memory by the size of the file.
+      throw new CheckpointError(
+        `${source}: the entry ${folder}${name} is compressed or encrypted`,
+        'PyTorch stores entries as they are: pack the archive without compression',
+      );
+    }
+    return entry;
+  };
+  const readEntry = async (name: string): Promise<Uint8Array> => {
+    const entry = entryOf(name);
+    return bytes.read(await entry.begin(), entry.bytes);
   };
   if (entries.has(`${folder}byteorder`)) {
     const order = new TextDecoder().decode(await readEntry('byteorder')).trim();
@@ -80,79 +96,31 @@ export async function openTorchArchive(bytes: ByteSource): Promise<TorchArchive>
       );
     }
   }
-  if ((entries.get(pickleName)?.uncompressedSize ?? 0) > MAXIMUM_PICKLE_BYTES) {
+  if ((entries.get(pickleName)?.bytes ?? 0) > MAXIMUM_PICKLE_BYTES) {
     throw new CheckpointError(`${source}: its pickle is larger than 256 MiB`, 'this is not a checkpoint of a model');
   }
   const { root, unknownNames } = unpickle(await readEntry('data.pkl'), source);
   const tensors = new Map<string, TensorReference>();
   const scalars = new Map<string, number | string | boolean>();
   flatten(root, source, tensors, scalars);
+  const stored = (path: string): StoredTensor => {
+    const reference = tensors.get(path);
+    if (reference === undefined) throw damaged(source, `there is no tensor ${path}`);
+    return windowOf(bytes, entryOf(`data/${reference.key}`), reference, `${source}: ${path}`);
+  };
 
   return {
     format: entries.has(`${folder}constants.pkl`) ? 'TorchScript' : 'torch.save',
     tensors,
     scalars,
     unknownNames,
+    stored,
     async read(paths: Iterable<string>): Promise<StateDict> {
       const dict: StateDict = new Map();
-      const storages = new Map<string, Uint8Array>();
-      for (const path of paths) {
-        const reference = tensors.get(path);
-        if (reference === undefined) throw damaged(source, `there is no tensor ${path}`);
-        const storage = storages.get(reference.key) ?? (await readEntry(`data/${reference.key}`));
-        storages.set(reference.key, storage);
-        dict.set(path, gather(reference, storage, `${source}: ${path}`));
-      }
+      for (const path of paths) dict.set(path, await stored(path).read());
       return dict;
     },
   };
-}
-
-async function listEntries(bytes: ByteSource): Promise<Map<string, FileEntry>> {
-  try {
-    const reader = new ZipReader(new ByteSourceReader(bytes), { useWebWorkers: false });
-    const files = new Map<string, FileEntry>();
-    for (const entry of await reader.getEntries()) if (!entry.directory) files.set(entry.filename, entry);
-    return files;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(
-      `${bytes.name}: not a complete zip archive (${reason})`,
-      'fetch or write the file again',
-      { cause },
-    );
-  }
-}
-
-/** Random access for the zip reader. */
-class ByteSourceReader extends Reader<ByteSource> {
-  readonly #bytes: ByteSource;
-
-  constructor(bytes: ByteSource) {
-    super(bytes);
-    this.#bytes = bytes;
-    this.size = bytes.size;
-  }
-
-  override readUint8Array(offset: number, length: number): Promise<Uint8Array> {
-    return this.#bytes.read(offset, Math.min(length, this.size - offset));
-  }
-}
-
-/** PyTorch never compresses; refusing what is compressed also bounds the memory by the size of the file. */
-async function readStored(entry: FileEntry, source: string): Promise<Uint8Array> {
-  if (entry.compressionMethod !== STORED || entry.encrypted) {
-    throw new CheckpointError(
-      `${source}: the entry ${entry.filename} is compressed or encrypted`,
-      'PyTorch stores entries as they are: pack the archive without compression',
-    );
-  }
-  try {
-    return await entry.getData(new Uint8ArrayWriter(), { useWebWorkers: false });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw damaged(source, `the entry ${entry.filename} cannot be read (${reason})`, cause);
-  }
 }
 
 function damaged(source: string, problem: string, cause?: unknown): CheckpointError {
@@ -201,29 +169,32 @@ function moduleParts(value: ReadonlyMap<unknown, unknown>): [string, unknown][] 
   return MODULE_PARTS.map((part) => ['', map.get(part)]);
 }
 
-/** Copies a strided window into row-major order, after checking that it lies inside its storage. */
-function gather(reference: TensorReference, storage: Uint8Array, where: string): HostTensor {
+/** A window on a storage, after checking that it lies inside. */
+function windowOf(bytes: ByteSource, storage: ZipEntry, reference: TensorReference, where: string): StoredTensor {
   const { dtype, offset, shape, strides } = reference;
-  const { bytes } = HOST_DTYPES[dtype];
+  const { bytes: size } = HOST_DTYPES[dtype];
   const count = elementCount(shape);
-  const last = shape.reduce((sum, size, axis) => sum + (size - 1) * (strides[axis] ?? 0), offset);
-  if (count > 0 && (last + 1) * bytes > storage.byteLength) {
-    throw damaged(
-      where,
-      `shape [${shape.join(', ')}] of ${dtype} reaches past its storage of ${storage.byteLength} bytes`,
-    );
+  const last = shape.reduce((sum, length, axis) => sum + (length - 1) * (strides[axis] ?? 0), offset);
+  if (count > 0 && (last + 1) * size > storage.bytes) {
+    throw damaged(where, `shape [${shape.join(', ')}] of ${dtype} reaches past its storage of ${storage.bytes} bytes`);
   }
-  if (isContiguous(shape, strides) || count === 0) {
-    const start = count === 0 ? 0 : offset * bytes;
-    return { dtype, shape, data: bytesToHostArray(dtype, storage.subarray(start, start + count * bytes)) };
-  }
-  const from = bytesToHostArray(dtype, storage.subarray(0, storage.byteLength - (storage.byteLength % bytes)));
+  const begin = async (): Promise<number> => (await storage.begin()) + (count === 0 ? 0 : offset * size);
+  if (count === 0 || isContiguous(shape, strides)) return tensorAt(bytes, { dtype, shape, begin });
   // A window may repeat elements (stride 0), so its size is bounded apart from the storage's.
-  if (count > from.length) throw damaged(where, `shape [${shape.join(', ')}] holds more elements than its storage`);
-  const data = allocateHostArray(dtype, count);
+  if (count * size > storage.bytes)
+    throw damaged(where, `shape [${shape.join(', ')}] holds more elements than its storage`);
+  return wholeTensor(reference, async () => {
+    const span = await bytes.read(await begin(), (last + 1 - offset) * size);
+    return { dtype, shape, data: gather(bytesToHostArray(dtype, span), reference) };
+  });
+}
+
+/** Copies a strided window, whose first element is the first of `from`, into row-major order. */
+function gather(from: HostArray, { dtype, shape, strides }: TensorReference): HostArray {
+  const data = allocateHostArray(dtype, elementCount(shape));
   const index = new Array<number>(shape.length).fill(0);
-  let place = offset;
-  for (let i = 0; i < count; i++) {
+  let place = 0;
+  for (let i = 0; i < data.length; i++) {
     data[i] = from[place] as never;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       const size = shape[axis] ?? 1;
@@ -238,7 +209,7 @@ function gather(reference: TensorReference, storage: Uint8Array, where: string):
       index[axis] = 0;
     }
   }
-  return { dtype, shape, data };
+  return data;
 }
 
 function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {

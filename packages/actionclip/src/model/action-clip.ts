@@ -50,7 +50,7 @@ export class ActionCLIP extends Module {
     this.fusion = temporalHeads[temporal]({
       width: sizes.embedding,
       frames,
-      positions: sizes.text.context,
+      positions: Math.max(sizes.text.context, frames),
       heads: sizes.text.heads,
       generator,
       ...(options.temporalLayers === undefined ? {} : { layers: options.temporalLayers }),

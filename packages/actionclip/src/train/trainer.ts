@@ -14,7 +14,7 @@ import {
   tensor,
 } from '@actionclip/tensor';
 import { CheckpointError } from '../checkpoints/errors.ts';
-import { matchStateDict } from '../checkpoints/load.ts';
+import { matchStateDict } from '../checkpoints/match.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
 import { type Evaluation, evaluateFeatures } from '../evaluate/evaluate.ts';

@@ -1,7 +1,7 @@
 /** Weights from files into a model: CLIP's to start from, or those of an ActionCLIP that was trained before. */
-import type { StateDict } from '@actionclip/tensor';
-import { readCheckpointFile } from '../checkpoints/files.ts';
-import { type MatchOptions, matchStateDict } from '../checkpoints/load.ts';
+import { withCheckpointFile } from '../checkpoints/files.ts';
+import { fillModel } from '../checkpoints/fill.ts';
+import type { MatchOptions } from '../checkpoints/match.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
 
 const isTemporal = (name: string): boolean => name.startsWith('fusion.') || name === 'visual.time_embedding';
@@ -47,12 +47,7 @@ async function load(
   model: ActionCLIP,
   path: string,
   match: MatchOptions,
-  wanted: (name: string) => boolean = () => true,
+  wanted?: (name: string) => boolean,
 ): Promise<void> {
-  const checkpoint = await readCheckpointFile(path);
-  const expected = new Map([...model.namedParameters()].map(([name, { shape }]) => [name, shape] as const));
-  const { tensors } = matchStateDict(expected, checkpoint, { ...match, frames: model.frames });
-  const state: StateDict = await model.stateDict();
-  for (const [name, given] of tensors) if (wanted(name)) state.set(name, given);
-  model.loadStateDict(state);
+  await withCheckpointFile(path, (contents) => fillModel(model, contents, match, wanted));
 }

@@ -84,16 +84,32 @@ const TO_NUMBER: Readonly<Partial<Record<HostDtype, NumberRow>>> = {
   bf16: (data, index) => bfloat16ToNumber(Number(data[index])),
 };
 
+/** Values of f16 by their bits: looking one up takes a fraction of the time of computing it. */
+let halfValues: Float32Array | undefined;
+
 /**
- * The same tensor in `f32`. `f16` and `bf16` are exact; `f64`, `i64`, `i32` and `u32` are rounded to the nearest
- * float. A tensor that is `f32` already is returned as it is.
+ * Writes elements as floats to `target`, of the same length. `f16` and `bf16` are exact; `f64`, `i64`, `i32` and `u32`
+ * are rounded to the nearest float.
  */
+export function writeFloat32(dtype: HostDtype, data: HostArray, target: Float32Array): void {
+  if (dtype === 'f16') {
+    halfValues ??= Float32Array.from({ length: 2 ** 16 }, (_, bits) => fromHalfBits(bits));
+    const values = halfValues;
+    for (let i = 0; i < target.length; i++) target[i] = values[data[i] as number] as number;
+  } else if (dtype === 'bf16') {
+    const words = new Uint32Array(target.buffer, target.byteOffset, target.length);
+    for (let i = 0; i < words.length; i++) words[i] = (data[i] as number) << 16;
+  } else if (data instanceof BigInt64Array) {
+    for (let i = 0; i < target.length; i++) target[i] = Number(data[i]);
+  } else target.set(data);
+}
+
+/** The same tensor in `f32`, as `writeFloat32` has it. A tensor that is `f32` already is returned as it is. */
 export function toFloat32(tensor: HostTensor): HostTensor & { readonly dtype: 'f32'; readonly data: Float32Array } {
   const { dtype, data, shape } = tensor;
   if (dtype === 'f32' && data instanceof Float32Array) return { dtype, data, shape };
-  const read = TO_NUMBER[dtype] ?? plainNumber;
   const values = new Float32Array(data.length);
-  for (let i = 0; i < values.length; i++) values[i] = read(data, i);
+  writeFloat32(dtype, data, values);
   return { dtype: 'f32', shape, data: values };
 }
 

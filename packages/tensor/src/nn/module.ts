@@ -1,12 +1,20 @@
 /** Modules: objects whose tensors are parameters and whose modules are children, named by the properties that hold them. */
-import { fromNumbers, leaf } from '../creation.ts';
+import { fromNumbers, leaf, unwrittenLeaf } from '../creation.ts';
 import type { TypedArray } from '../dtype.ts';
 import { printShape, ShapeError, TensorError } from '../errors.ts';
 import { elementCount, type HostTensor, type StateDict, toFloat32 } from '../io/host-tensor.ts';
+import { defaultDevice } from '../runtime/devices.ts';
 import { realize, Tensor } from '../tensor.ts';
 
 /** A parameter name that is missing, unexpected or of another shape. */
 export class StateDictError extends TensorError {}
+
+/** The value of a parameter that is not in memory yet: floats in row-major order, in pieces. */
+export interface StreamedValue {
+  readonly shape: readonly number[];
+  /** Each piece is valid until the next one is asked for. */
+  pieces(): AsyncIterable<Float32Array>;
+}
 
 export abstract class Module {
   /** Whether dropout and the like are active. */
@@ -74,26 +82,52 @@ export abstract class Module {
    */
   loadStateDict(state: ReadonlyMap<string, HostTensor>): void {
     const parameters = new Map(this.namedParameters());
-    const missing = [...parameters.keys()].filter((name) => !state.has(name));
-    const unexpected = [...state.keys()].filter((name) => !parameters.has(name));
-    const misshapen = [...parameters].flatMap(([name, { shape }]) => {
-      const given = state.get(name)?.shape;
-      return given && printShape(given) !== printShape(shape)
-        ? [`${name} is ${printShape(given)}, not ${printShape(shape)}`]
-        : [];
-    });
-    const problems = [
-      list('missing', missing),
-      list('unexpected', unexpected),
-      list('of another shape', misshapen),
-    ].filter((text) => text !== '');
-    if (problems.length > 0)
-      throw new StateDictError(
-        `the weights do not fit the model: ${problems.join('; ')}`,
-        'choose the model that they were made for',
-      );
+    refuse(
+      list(
+        'missing',
+        [...parameters.keys()].filter((name) => !state.has(name)),
+      ),
+      list('unexpected', unexpectedIn(state, parameters)),
+      list('of another shape', misshapenIn(state, parameters)),
+    );
     for (const [name, parameter] of parameters) setValue(parameter, toFloat32(state.get(name) as HostTensor).data);
   }
+
+  /**
+   * Replaces the parameters that `values` names, one after the other, each written to its device piece by piece: there
+   * is never more than a piece of them in host memory, and what a parameter was to start from is not computed.
+   * @throws StateDictError naming what is unexpected or of another shape; then nothing has been changed.
+   */
+  async streamParameters(values: ReadonlyMap<string, StreamedValue>): Promise<void> {
+    const parameters = new Map(this.namedParameters());
+    refuse(
+      list('unexpected', unexpectedIn(values, parameters)),
+      list('of another shape', misshapenIn(values, parameters)),
+    );
+    for (const [name, value] of values) await streamValue(parameters.get(name) as Tensor, value);
+  }
+}
+
+type Shaped = ReadonlyMap<string, { readonly shape: readonly number[] }>;
+
+const unexpectedIn = (given: Shaped, parameters: Shaped): string[] =>
+  [...given.keys()].filter((name) => !parameters.has(name));
+
+const misshapenIn = (given: Shaped, parameters: Shaped): string[] =>
+  [...parameters].flatMap(([name, { shape }]) => {
+    const other = given.get(name)?.shape;
+    return other && printShape(other) !== printShape(shape)
+      ? [`${name} is ${printShape(other)}, not ${printShape(shape)}`]
+      : [];
+  });
+
+function refuse(...problems: readonly string[]): void {
+  const found = problems.filter((text) => text !== '');
+  if (found.length === 0) return;
+  throw new StateDictError(
+    `the weights do not fit the model: ${found.join('; ')}`,
+    'choose the model that they were made for',
+  );
 }
 
 function list(what: string, names: readonly string[]): string {
@@ -110,6 +144,24 @@ export function setValue(parameter: Tensor, elements: Float32Array): void {
   const node = leaf(elements, parameter.shape, parameter.dtype, parameter.device);
   if (parameter.node.storage) parameter.dispose();
   parameter.commit(node);
+}
+
+/** Writes a value to the device where the parameter is, or else to memory of its own on the device where it will be. */
+async function streamValue(parameter: Tensor, value: StreamedValue): Promise<void> {
+  const shared = parameter.holder() !== parameter;
+  const target = shared
+    ? parameter
+    : new Tensor(await unwrittenLeaf(parameter.shape, parameter.dtype, parameter.device ?? (await defaultDevice())));
+  let written = 0;
+  for await (const piece of value.pieces()) {
+    target.writePiece(piece, written);
+    written += piece.length;
+  }
+  if (written !== parameter.size)
+    throw new ShapeError(`streamParameters: ${written} elements for ${printShape(parameter.shape)}`);
+  if (shared) return;
+  if (parameter.node.storage) parameter.dispose();
+  parameter.commit(target.node);
 }
 
 /** A parameter with the values of `initial`, which may still be a pending computation. */
