@@ -66,7 +66,7 @@ export async function modelOf(contents: CheckpointContents, options: OpenModelOp
   const found = describeCheckpoint(contents, options.heads);
   const description = overridden(found.description, options, source);
   const otherHead = description.temporal !== found.description.temporal;
-  const { vocabulary: _, ...shape } = description;
+  const { vocabulary: _, shortSide: __, ...shape } = description;
   const tokenizer = await tokenizerOf(description, source);
   const model = new ActionCLIP({ ...shape, generator: new Generator(0) }).eval();
   const { missing, unused } = await fillModel(model, contents, {
@@ -116,10 +116,11 @@ function overridden(
       `choose a multiple of ${vision.patch}`,
     );
   }
-  const { temporalLayers, ...others } = found;
+  const { temporalLayers, shortSide, ...others } = found;
   return {
     ...others,
     ...(temporal === found.temporal && temporalLayers !== undefined ? { temporalLayers } : {}),
+    ...(shortSide === undefined ? {} : { shortSide: Math.round((shortSide * side) / vision.resolution) }),
     sizes: { ...found.sizes, vision: { ...vision, resolution: side } },
     frames,
     temporal,

@@ -61,6 +61,7 @@ export function describeCheckpoint(contents: CheckpointContents, heads?: TowerHe
   const learnedFrames = own?.frames ?? framesOf(shapes, sizes.text.context);
   return {
     description: {
+      ...own,
       sizes,
       frames: learnedFrames ?? USUAL_FRAMES,
       temporal: head,
@@ -68,9 +69,6 @@ export function describeCheckpoint(contents: CheckpointContents, heads?: TowerHe
       shift: own?.shift ?? shifted,
       scrambledConvolution: own?.scrambledConvolution ?? head === 'Conv_1D',
       ...(layers === undefined ? {} : { temporalLayers: layers }),
-      ...(own?.dropout === undefined ? {} : { dropout: own.dropout }),
-      ...(own?.embeddingDropout === undefined ? {} : { embeddingDropout: own.embeddingDropout }),
-      ...(own?.positionDeviation === undefined ? {} : { positionDeviation: own.positionDeviation }),
       vocabulary: own?.vocabulary ?? 'clip',
     },
     learnedFrames,
