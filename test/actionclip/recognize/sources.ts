@@ -2,6 +2,7 @@
 import { Generator } from '@actionclip/tensor';
 import { type BytePairTokenizer, trainBytePairs } from '@actionclip/tokenizer';
 import { ActionCLIP, type ActionClipOptions, type FrameSource, formatPrompts, type Image } from 'actionclip';
+import { readChosenFrames } from '../../../packages/actionclip/src/data/frame-source.ts';
 
 /** A picture that differs from frame to frame and from place to place. */
 export function picture(width: number, height: number, seed: number): Image {
@@ -16,9 +17,14 @@ export interface MadeVideo {
   readonly handed: number[];
 }
 
-/** A video of `count` frames at 25 a second. */
-export function madeVideo(count: number, { width = 40, height = 32 } = {}): MadeVideo {
+/**
+ * A video of `count` frames at 25 a second.
+ * @param claimed The number of frames that its container gives, where that is wrong.
+ */
+export function madeVideo(count: number, { width = 40, height = 32, claimed = count } = {}): MadeVideo {
   const handed: number[] = [];
+  let known = claimed;
+  const times = (frames: number): number[] => Array.from({ length: frames }, (_, index) => index / 25);
   const read = async (indices: readonly number[]): Promise<Image[]> => {
     handed.push(...indices);
     return indices.map((index) => picture(width, height, index));
@@ -26,8 +32,21 @@ export function madeVideo(count: number, { width = 40, height = 32 } = {}): Made
   const source: FrameSource = {
     access: 'sequential',
     frameCount: async () => count,
+    frameTimes: async () => times(count),
     read,
-    readChosen: async (choose) => ({ frameCount: count, images: await read(choose(count)) }),
+    readChosen: (choose) => readChosenFrames(source, choose, 'video'),
+    readEach: async (choose, visit) => {
+      const done = new Set<number>();
+      for (const frames of new Set([known, count])) {
+        for (const index of [...new Set(choose(frames, times(frames)))].sort((a, b) => a - b)) {
+          const [image] = index < count && !done.has(index) ? await read([index]) : [];
+          done.add(index);
+          if (image) await visit(index, image);
+        }
+      }
+      known = count;
+      return count;
+    },
     close: async () => {},
   };
   return { source, handed };

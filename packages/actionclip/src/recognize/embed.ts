@@ -50,28 +50,13 @@ export async function embedVideo(
   // A container may be wrong about its frames; after a pass the source knows better, and is read again.
   for (let attempt = 0; attempt < 2; attempt++) {
     const pass = new Pass(towers, choice, squares, options);
-    const { count, times } = await readEach(
-      source,
-      (frames, seconds) => pass.choose(frames, seconds),
+    const count = await source.readEach(
+      (frames, times) => pass.choose(frames, times),
       (index, image) => pass.visit(index, image),
     );
-    if (pass.plan?.count === count) return pass.end(times);
+    if (pass.plan?.count === count) return pass.end(await source.frameTimes());
   }
   throw new RecognitionError('the video has another number of frames each time it is read', 'replace the video');
-}
-
-/** Chosen frames one after the other, with the seconds of all frames at 25 a second. */
-async function readEach(
-  source: FrameSource,
-  choose: (count: number, times: readonly number[]) => readonly number[],
-  visit: (index: number, image: Image) => Promise<void>,
-): Promise<{ count: number; times: readonly number[] }> {
-  const timesOf = (count: number): number[] => Array.from({ length: count }, (_, index) => index / 25);
-  const choice = (count: number): readonly number[] => choose(count, timesOf(count));
-  const { frameCount, images } = await source.readChosen(choice);
-  const indices = choice(frameCount);
-  for (const [at, image] of images.entries()) await visit(indices[at] ?? 0, image);
-  return { count: frameCount, times: timesOf(frameCount) };
 }
 
 /** One pass over the frames, which are chosen by the first number of frames that the source gives. */
