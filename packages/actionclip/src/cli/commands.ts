@@ -12,6 +12,13 @@ const widened = (command: unknown): Command<OptionTable> => command as Command<O
 
 export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   [
+    'classify',
+    {
+      summary: 'Say which of your labels fits each video best',
+      load: async () => widened((await import('./commands/classify.ts')).classify),
+    },
+  ],
+  [
     'doctor',
     {
       summary: 'Say what this machine has for computing and decoding, and what is taken',

@@ -1,5 +1,6 @@
 /** Filmstrips: the frames of a clip in a row, with the true label and the model's best guesses as bars. */
-import type { Filmstrip, ReportImage } from './data.ts';
+import type { Filmstrip } from './data.ts';
+import { dataUri } from './frames.ts';
 import { type Html, html } from './html.ts';
 
 const SHOWN_PREDICTIONS = 3;
@@ -24,8 +25,4 @@ export function renderFilmstrip(strip: Filmstrip): Html {
 function prediction(label: string, probability: number, isLabel: boolean): Html {
   const percent = Math.min(100, Math.max(0, probability * 100));
   return html`<li class="${isLabel ? 'true-label' : 'other-label'}"><span class="name">${label}</span><span class="track"><span class="bar" style="width:${percent.toFixed(1)}%"></span></span><span class="percent">${percent.toFixed(1)} %</span></li>`;
-}
-
-function dataUri({ type, bytes }: ReportImage): string {
-  return `data:${type};base64,${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')}`;
 }

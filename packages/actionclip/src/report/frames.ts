@@ -19,3 +19,8 @@ export async function encodeFrame(
     .toBuffer();
   return { type: 'image/jpeg', bytes: jpeg };
 }
+
+/** An image as the source of an `img` in a page that stands alone. */
+export function dataUri({ type, bytes }: ReportImage): string {
+  return `data:${type};base64,${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')}`;
+}

@@ -4,8 +4,8 @@ import { renderConfusion } from './confusion.ts';
 import { renderCurves } from './curves.ts';
 import { type Filmstrip, type ReportData, ReportError, type ReportTable, type RunDescription } from './data.ts';
 import { isRight, renderFilmstrip } from './filmstrips.ts';
-import { Html, html } from './html.ts';
-import { STYLE } from './style.ts';
+import { type Html, html } from './html.ts';
+import { renderPage } from './page.ts';
 
 /**
  * The whole page.
@@ -14,17 +14,7 @@ import { STYLE } from './style.ts';
 export function renderReport(data: ReportData): string {
   const wrong = data.clips.filter((clip) => !isRight(clip));
   const right = data.clips.filter(isRight);
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>${data.title}</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body><main>
-<h1>${data.title}</h1>
+  const body = html`<h1>${data.title}</h1>
 ${data.subtitle === undefined ? undefined : html`<p class="subtitle">${data.subtitle}</p>`}
 ${data.summary.length === 0 ? undefined : renderSummary(data)}
 ${data.curves.length === 0 ? undefined : html`<h2>Training</h2><div class="charts">${data.curves.map(renderCurves)}</div>`}
@@ -32,11 +22,8 @@ ${data.tables.map(renderTable)}
 ${data.confusion === undefined ? undefined : html`<h2>Confusion matrix</h2>${renderConfusion(data.confusion)}`}
 ${renderStrips('Clips that were recognised', right)}
 ${renderStrips('Clips that were mistaken', wrong)}
-${renderRun(data.run)}
-</main></body>
-</html>
-`;
-  return page.markup;
+${renderRun(data.run)}`;
+  return renderPage(data.title, body);
 }
 
 /** Writes the page atomically; folders on the way are made. */

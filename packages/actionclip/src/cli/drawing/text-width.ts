@@ -87,8 +87,8 @@ function head(text: string, width: number): string {
 }
 
 /** Exactly `width` columns: cut or filled up with blanks on the right. */
-export function padText(text: string, width: number): string {
-  const fitted = fitText(text, width);
+export function padText(text: string, width: number, ellipsis = '…'): string {
+  const fitted = fitText(text, width, ellipsis);
   return fitted + ' '.repeat(Math.max(0, width - textWidth(fitted)));
 }
 
