@@ -241,3 +241,6 @@ function headName(path: string): string | undefined {
 export function areShifted(names: Iterable<string>): boolean {
   return [...names].some((name) => SHIFTED_BLOCK.pattern.test(name));
 }
+
+/** Whether a parameter, by this package's names, belongs to a temporal prompt and not to CLIP. */
+export const isTemporal = (name: string): boolean => name.startsWith('fusion.') || name === 'visual.time_embedding';

@@ -3,8 +3,8 @@
  * becomes an inert record of its arguments and state. No code of the file runs.
  */
 import type { HostDtype } from '@actionclip/tensor';
-import { Parser } from 'pickleparser';
 import { CheckpointError } from './errors.ts';
+import { GlobalName, type PickleMeaning, runPickle } from './pickle-machine.ts';
 
 /** A tensor as the pickle describes it: a strided window on a storage. `offset` and `strides` count elements. */
 export class TensorReference {
@@ -21,12 +21,9 @@ export class TensorReference {
     this.offset = offset;
     this.shape = Object.freeze([...shape]);
     this.strides = Object.freeze([...strides]);
-    // A pickle can ask for attributes to be set on anything that it has named.
     Object.freeze(this);
   }
 }
-
-type ParserOptions = Required<NonNullable<ConstructorParameters<typeof Parser>[0]>>;
 
 class StorageReference {
   readonly dtype: HostDtype;
@@ -49,11 +46,6 @@ export class InertObject {
     this.className = className;
     this.args = args;
   }
-
-  /** Called by the pickle parser where Python would call the class's own method. */
-  __setstate__(state: unknown): void {
-    this.state = state;
-  }
 }
 
 export interface Unpickled {
@@ -75,42 +67,35 @@ const STORAGE_DTYPES: ReadonlyMap<string, HostDtype> = new Map<string, HostDtype
   ['BoolStorage', 'bool'],
 ]);
 
-type PickleCallable = (...args: unknown[]) => unknown;
+type PickleCallable = (args: readonly unknown[]) => unknown;
 
-/** A storage class is only ever named inside a persistent id, never called. */
-class StorageClass {
-  readonly name: string;
-
-  constructor(name: string) {
-    this.name = name;
-    Object.freeze(this);
-  }
-}
-
-const rebuildTensor: PickleCallable = (storage, offset, shape, strides) => {
+const rebuildTensor: PickleCallable = ([storage, offset, shape, strides]) => {
   if (!(storage instanceof StorageReference)) throw new TypeError('a tensor without a storage');
   const start = Number(offset);
   if (!isSize(start) || !isSizes(shape) || !isSizes(strides) || shape.length !== strides.length) {
-    throw new TypeError(`a tensor with offset ${start}, shape [${String(shape)}] and strides [${String(strides)}]`);
+    throw new TypeError('a tensor whose offset, shape or strides are no sizes');
   }
   return new TensorReference(storage, start, shape, strides);
 };
 
+const ORDERED_DICT = 'collections.OrderedDict';
+/** Storages, and the classes of a TorchScript archive's own modules. */
+const OWN_NAMES = /^torch\.\w+Storage$|^__torch__\./;
+
+const theFirst: PickleCallable = ([first]) => first;
+
 const KNOWN_NAMES: ReadonlyMap<string, PickleCallable> = new Map<string, PickleCallable>([
   ['torch._utils._rebuild_tensor_v2', rebuildTensor],
   ['torch._utils._rebuild_tensor', rebuildTensor],
-  ['torch._utils._rebuild_parameter', (tensor) => tensor],
-  ['torch._utils._rebuild_parameter_with_state', (tensor) => tensor],
-  ['torch.Size', (sizes) => sizes],
-  ['collections.OrderedDict', (pairs) => new Map(Array.isArray(pairs) ? pairs.filter(isPair) : [])],
-  // TorchScript's typed lists: the parser hands over what the reduction holds, a plain list.
-  ['torch.jit._pickle.build_intlist', (list) => list],
-  ['torch.jit._pickle.build_tensorlist', (list) => list],
-  ['torch.jit._pickle.build_doublelist', (list) => list],
-  ['torch.jit._pickle.build_boollist', (list) => list],
+  ['torch._utils._rebuild_parameter', theFirst],
+  ['torch._utils._rebuild_parameter_with_state', theFirst],
+  ['torch.Size', theFirst],
+  // TorchScript's typed lists.
+  ['torch.jit._pickle.build_intlist', theFirst],
+  ['torch.jit._pickle.build_tensorlist', theFirst],
+  ['torch.jit._pickle.build_doublelist', theFirst],
+  ['torch.jit._pickle.build_boollist', theFirst],
 ]);
-
-for (const callable of KNOWN_NAMES.values()) Object.freeze(callable);
 
 /**
  * Reads a pickle of protocol 2 to 5.
@@ -119,30 +104,42 @@ for (const callable of KNOWN_NAMES.values()) Object.freeze(callable);
  */
 export function unpickle(bytes: Uint8Array, source: string): Unpickled {
   const unknown = new Set<string>();
-  const nameResolver = {
-    resolve(module: string, name: string): unknown {
-      const path = `${module}.${name}`;
-      if (module === 'torch' && name.endsWith('Storage')) return new StorageClass(name);
-      const known = KNOWN_NAMES.get(path);
-      if (known !== undefined) return known;
-      if (!module.startsWith('__torch__')) unknown.add(path);
-      // A plain function, since the parser calls some classes with `new` and some without.
-      return function inert(...args: unknown[]): InertObject {
-        return new InertObject(path, args);
-      };
+  let pairs = 0;
+  const meaning: PickleMeaning = {
+    named({ path }) {
+      if (!KNOWN_NAMES.has(path) && path !== ORDERED_DICT && !OWN_NAMES.test(path)) unknown.add(path);
+    },
+    call({ path }, args) {
+      if (path === ORDERED_DICT) {
+        const [given] = args;
+        const items = Array.isArray(given) ? given.filter(isPair) : [];
+        // One list may stand for many calls, but no honest pickle has more pairs than bytes.
+        pairs += items.length;
+        if (pairs > bytes.byteLength) throw new TypeError('one list is repeated in many dictionaries');
+        return new Map(items);
+      }
+      return KNOWN_NAMES.get(path)?.(args) ?? new InertObject(path, args);
+    },
+    persistent: resolveStorage,
+    build(object, state) {
+      if (object instanceof InertObject) object.state = state;
+      // A state dict carries the versions of its modules as an attribute, of no use here.
+      else if (!(object instanceof Map)) throw new TypeError('attributes for what has none');
+    },
+    setItem(object, key, value) {
+      const state = stateOf(object, () => new Map());
+      if (state instanceof Map) state.set(key, value);
+      else throw new TypeError('pairs for what is no dictionary');
+    },
+    append(object, value) {
+      const state = stateOf(object, () => []);
+      if (Array.isArray(state)) state.push(value);
+      else throw new TypeError('items for what is no list');
     },
   };
-  const persistentResolver = { resolve: resolveStorage };
-  const parser = new Parser({
-    // The parser's types ask for constructors and for text ids; it passes both through untouched.
-    nameResolver: nameResolver as ParserOptions['nameResolver'],
-    persistentResolver: persistentResolver as unknown as ParserOptions['persistentResolver'],
-    unpicklingTypeOfDictionary: 'Map',
-    unpicklingTypeOfSet: 'Set',
-  });
   let root: unknown;
   try {
-    root = parser.parse<unknown>(bytes);
+    root = runPickle(bytes, meaning);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const asked = unknown.size > 0 ? `; it asks for ${[...unknown].sort().join(', ')}` : '';
@@ -155,23 +152,35 @@ export function unpickle(bytes: Uint8Array, source: string): Unpickled {
   return { root, unknownNames: [...unknown].sort() };
 }
 
+/** What an object of an unknown class holds, where its class is a kind of dictionary or list. */
+function stateOf(object: unknown, make: () => unknown): unknown {
+  if (!(object instanceof InertObject)) return undefined;
+  object.state ??= make();
+  return object.state;
+}
+
 /** A persistent id is ('storage', storage class, key, device, number of elements). */
 function resolveStorage(id: unknown): StorageReference {
   const [kind, storage, key]: unknown[] = Array.isArray(id) ? id : [];
-  if (kind !== 'storage' || !(storage instanceof StorageClass) || typeof key !== 'string') {
-    throw new TypeError(`a persistent id that is no storage: ${String(id)}`);
+  if (kind !== 'storage' || !(storage instanceof GlobalName) || typeof key !== 'string') {
+    throw new TypeError('a persistent id that is no storage');
   }
-  const dtype = STORAGE_DTYPES.get(storage.name);
-  if (dtype === undefined) throw new TypeError(`a tensor of torch.${storage.name}`);
+  const dtype = storage.path.startsWith(TORCH) ? STORAGE_DTYPES.get(storage.path.slice(TORCH.length)) : undefined;
+  if (dtype === undefined) throw new TypeError(`a tensor of ${storage.path}`);
   return new StorageReference(dtype, key);
 }
+
+const TORCH = 'torch.';
 
 function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
+/** More axes than any tensor of PyTorch has. */
+const MAXIMUM_AXES = 64;
+
 function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every(isSize);
+  return Array.isArray(value) && value.length <= MAXIMUM_AXES && value.every(isSize);
 }
 
 function isPair(value: unknown): value is [unknown, unknown] {

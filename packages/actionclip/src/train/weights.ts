@@ -2,9 +2,9 @@
 import { withCheckpointFile } from '../checkpoints/files.ts';
 import { fillModel } from '../checkpoints/fill.ts';
 import type { MatchOptions } from '../checkpoints/match.ts';
+import { isTemporal } from '../checkpoints/names.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
 
-const isTemporal = (name: string): boolean => name.startsWith('fusion.') || name === 'visual.time_embedding';
 const isVisual = (name: string): boolean => name.startsWith('visual.');
 
 export interface ClipWeightOptions {
