@@ -107,7 +107,15 @@ export {
   type Spread,
   spreadOf,
 } from './evaluate/protocols.ts';
-
+export {
+  type CachedPromptOptions,
+  cachedPrompts,
+  promptKey,
+  type TextCache,
+  type TextCacheSpace,
+  textSpace,
+} from './evaluate/text-cache.ts';
+export { type FileTextCacheOptions, openFileTextCache, rememberedTextSpace } from './evaluate/text-cache-files.ts';
 export { InterruptedError } from './interrupted.ts';
 
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';

@@ -51,9 +51,14 @@ export class FeatureEncoder {
     this.#text = compile((tokens: Tensor) => unit(model.encodeText(tokens)));
   }
 
+  /** Columns of the features. */
+  get width(): number {
+    return this.#model.clip.sizes.embedding;
+  }
+
   /** Features of all clips of a loader, in its order. */
   async clips(loader: ClipLoader, batchSize: number, options: ClipFeatureOptions = {}): Promise<ClipFeatures> {
-    const width = this.#model.clip.sizes.embedding;
+    const { width } = this;
     const parts: Float32Array[] = [];
     const labels: number[] = [];
     const indices: number[] = [];
@@ -76,7 +81,7 @@ export class FeatureEncoder {
 
   /** Features of all prompts of a label set, template-major. */
   async prompts({ tokens, length, templates, classes }: PromptTokens): Promise<PromptFeatures> {
-    const width = this.#model.clip.sizes.embedding;
+    const { width } = this;
     const count = templates * classes;
     const rows = evenBatch(count, promptBatch);
     const parts: Float32Array[] = [];
