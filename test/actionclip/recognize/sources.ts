@@ -1,7 +1,9 @@
 /** Videos made of numbers, and small models, for tests of recognition. */
+import path from 'node:path';
 import { Generator } from '@actionclip/tensor';
 import { type BytePairTokenizer, trainBytePairs } from '@actionclip/tokenizer';
 import { ActionCLIP, type ActionClipOptions, type FrameSource, formatPrompts, type Image } from 'actionclip';
+import sharp from 'sharp';
 import { readChosenFrames } from '../../../packages/actionclip/src/data/frame-source.ts';
 
 /** A picture that differs from frame to frame and from place to place. */
@@ -71,4 +73,15 @@ export async function smallModel(options: Partial<ActionClipOptions> = {}): Prom
   });
   await model.initialize();
   return model;
+}
+
+/** Writes frames of a video of numbers as a folder of images, `img_00001.png` and on. */
+export async function writePictures(folder: string, count: number, width = 40, height = 32): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    const { data } = picture(width, height, index);
+    const name = `img_${String(index + 1).padStart(5, '0')}.png`;
+    await sharp(data, { raw: { width, height, channels: 3 } })
+      .png()
+      .toFile(path.join(folder, name));
+  }
 }
