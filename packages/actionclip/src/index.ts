@@ -1,5 +1,6 @@
 /** The public API: models, data, prompts, training, evaluation, checkpoints, reports and the built-in data set. */
 
+export { CacheError, cacheFolder } from './cache-folder.ts';
 export { writeFileAtomically } from './checkpoints/atomic-file.ts';
 export { modelOf } from './checkpoints/build-model.ts';
 export { type ByteSource, blobSource, memorySource } from './checkpoints/byte-source.ts';
@@ -117,6 +118,11 @@ export {
 } from './evaluate/text-cache.ts';
 export { type FileTextCacheOptions, openFileTextCache, rememberedTextSpace } from './evaluate/text-cache-files.ts';
 export { InterruptedError } from './interrupted.ts';
+
+export type { DownloadProgress } from './hub/download.ts';
+export { HubError } from './hub/errors.ts';
+export { type NamedWeights, namedWeights } from './hub/names.ts';
+export { type ResolveOptions, resolveWeights } from './hub/resolve.ts';
 
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';
 export {
