@@ -1,5 +1,6 @@
 /** Picks how a clip is read: a folder of frames, or a video file through the decoder that is there. */
 
+import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { codeOf, DataError } from './errors.ts';
 import { type FrameFolderOptions, openFrameFolder } from './frame-folder.ts';
@@ -17,7 +18,10 @@ export interface FrameSourceOptions extends FrameFolderOptions {
   readonly damage?: DamageHandling;
   /** default: `ffmpeg` and `ffprobe` on the search path */
   readonly programs?: FfmpegPrograms;
-  /** threads that decode one video; 0 for as many as there are processors; default 1, where many clips are loaded */
+  /**
+   * threads that decode one video, 0 for as many as there are processors; default 1, as a loader reads many clips at
+   * once. The frames are the same, except for how a decoder fills in what is damaged.
+   */
   readonly threads?: number;
 }
 
@@ -26,9 +30,9 @@ export interface FrameSourceOptions extends FrameFolderOptions {
  * @throws DataError if there is no such file or folder, or no decoder for a video; the message says what to install
  */
 export async function openFrameSource(path: string, options: FrameSourceOptions = {}): Promise<FrameSource> {
-  let isFolder: boolean;
+  let found: Stats;
   try {
-    isFolder = (await stat(path)).isDirectory();
+    found = await stat(path);
   } catch (error) {
     const problem =
       codeOf(error) === 'ENOENT' ? 'the clip does not exist' : `the clip cannot be read (${codeOf(error)})`;
@@ -40,7 +44,9 @@ export async function openFrameSource(path: string, options: FrameSourceOptions 
       },
     );
   }
-  return isFolder ? openFrameFolder(path, options) : openVideo(path, options);
+  if (found.isDirectory()) return openFrameFolder(path, options);
+  if (found.isFile() && found.size === 0) throw new DataError(`${path}: the file is empty`, 'expected a video file');
+  return openVideo(path, options);
 }
 
 async function openVideo(path: string, options: FrameSourceOptions): Promise<FrameSource> {

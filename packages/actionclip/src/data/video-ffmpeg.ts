@@ -103,8 +103,8 @@ async function probe(file: string, programs: FfmpegPrograms): Promise<VideoStrea
   const { stdout, stderr, exitCode } = await runOn(file, programs, 'ffprobe', args);
   if (exitCode !== 0) {
     throw new DataError(
-      `${file}: the video cannot be opened (${lastLine(stderr) || `ffprobe ended with code ${exitCode}`})`,
-      'expected a video file that is complete',
+      `${file}: it cannot be opened as a video (${lastLine(stderr) || `ffprobe ended with code ${exitCode}`})`,
+      'expected a whole video file: it may be cut off, or be something else',
     );
   }
   const streams = fieldOf(JSON.parse(stdout.toString()), 'streams');
@@ -266,7 +266,7 @@ function localFile(file: string): string {
 
 function lastLine(text: string): string {
   const line = text.trim().split('\n').at(-1) ?? '';
-  return line.replace(/ @ 0x[0-9a-f]+/, ''); // the program names its parts by address
+  return line.replace(/ @ 0x[0-9a-f]+/, '').replace(/^file:.*: /, ''); // its parts are named by address, the file is known
 }
 
 function patienceOf({ patience = 60 }: FfmpegPrograms): number {

@@ -63,7 +63,7 @@ interface OpenedStream {
 /** Opens the container and its first video stream that is no cover picture. What is to be freed is put into `release`. */
 function openStream({ library, constants }: NodeAv, file: string, release: (() => void)[]): OpenedStream {
   const container = new library.FormatContext();
-  checkCode(library, container.openInputSync(file), `${file}: the video cannot be opened`);
+  checkCode(library, container.openInputSync(file), `${file}: it cannot be opened as a video`);
   release.push(() => container.closeInputSync());
   checkCode(library, container.findStreamInfoSync(), `${file}: the streams of the video cannot be read`);
   const stream = container.streams.find(
@@ -79,7 +79,7 @@ function openStream({ library, constants }: NodeAv, file: string, release: (() =
 function checkCode(library: typeof Library, code: number, problem: string): void {
   if (code >= 0) return;
   const reason = new library.FFmpegError(code).message;
-  throw new DataError(`${problem} (${reason})`, 'expected a video file that is complete');
+  throw new DataError(`${problem} (${reason})`, 'expected a whole video file: it may be cut off, or be something else');
 }
 
 /** The times of the packets that hold frames, in the order in which they are shown; the file is read, not decoded. */

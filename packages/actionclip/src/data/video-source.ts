@@ -46,6 +46,8 @@ export interface VideoDecoding {
   decode(visit: FrameDecoded, last?: number): Promise<VideoPass>;
 }
 
+const damageHint = 'replace the video, or tolerate damage to take what can be decoded';
+
 /** Opens a video. Nothing is read before it is asked for. */
 export function openVideoSource(name: string, damage: DamageHandling, decoding: VideoDecoding): FrameSource {
   let times: Promise<readonly number[]> | undefined;
@@ -77,7 +79,7 @@ export function openVideoSource(name: string, damage: DamageHandling, decoding: 
     decoding.decode(async (frame, index) => {
       if (!indices.has(index)) return;
       if (frame.damaged && damage === 'error') {
-        throw new DataError(`${name}: frame ${index + 1} is damaged`, 'replace the video');
+        throw new DataError(`${name}: frame ${index + 1} is damaged`, damageHint);
       }
       await visit(index, await frame.image());
     }, last);
@@ -138,6 +140,6 @@ function complainOfDamage(pass: VideoPass, name: string, handling: DamageHandlin
   const asked = last === undefined || last < pass.frames ? '' : `frame ${last + 1} was asked for, but `;
   throw new DataError(
     `${name}: the video is damaged or cut off: ${asked}${pass.frames} frames could be decoded and ${pass.damage}`,
-    'replace the video',
+    damageHint,
   );
 }
