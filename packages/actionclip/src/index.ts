@@ -144,7 +144,9 @@ export {
   TransformerHead,
   temporalHeads,
 } from './model/temporal.ts';
-
+export { type DatasetLayoutName, datasetLayoutNames } from './prepare/layout-names.ts';
+export { type CheckProgress, type PrepareOptions, prepareDataset } from './prepare/prepare.ts';
+export type { CheckKind, PrepareReport } from './prepare/report.ts';
 export { classFinder, classKey } from './prompts/class-names.ts';
 export { type CleanedLabels, cleanLabels, isCamelCase, type LabelCleaningMode } from './prompts/label-cleaning.ts';
 export { readTemplates } from './prompts/template-files.ts';
@@ -156,6 +158,7 @@ export {
   templateSet,
   templateSetNames,
 } from './prompts/template-sets.ts';
+
 export {
   cleanLabel,
   formatPrompts,

@@ -26,6 +26,13 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    'prepare',
+    {
+      summary: 'Make list files from a folder of clips, with a check of every clip',
+      load: async () => widened((await import('./commands/prepare.ts')).prepare),
+    },
+  ],
+  [
     'train',
     {
       summary: "Train ActionCLIP: the built-in actions, the paper's runs, or your own clips",

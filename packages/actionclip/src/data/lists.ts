@@ -87,7 +87,7 @@ function parseInteger(text: string, where: string, what: string, expected: strin
   if (!Number.isSafeInteger(value)) {
     throw new DataError(`${where}: ${what} "${shorten(text)}" is not a whole number`, `expected ${expected}`);
   }
-  return value;
+  return value + 0; // "-0" is 0
 }
 
 function checkClass(label: number, classCount: number | undefined, where: string): void {
@@ -113,18 +113,22 @@ export async function readClipList(file: string, options: ClipListOptions = {}):
 }
 
 /**
+ * Whether a list file can give this path back: it is not empty, has no blanks at its ends, no line break and no `#`
+ * first; and where the list has no numbers of frames, it does not end in a number that would be taken for one.
+ */
+export function fitsClipList(name: string, withFrames: boolean): boolean {
+  if (name === '' || name.trim() !== name || /[\r\n]/.test(name) || name.startsWith('#')) return false;
+  return withFrames || !/\s[+-]?\d+$/.test(name);
+}
+
+/**
  * Writes entries as a list file, `path frames label` if every entry has a number of frames, else `path label`.
- * @throws DataError for a path that a list file cannot hold: empty, with blanks at its ends or a line break, or with `#` first
+ * @throws DataError for a path that a list file cannot hold, see {@link fitsClipList}
  */
 export function formatClipList(entries: readonly ClipEntry[]): string {
   const withFrames = entries.every((entry) => entry.frames !== undefined);
   const lines = entries.map((entry) => {
-    if (
-      entry.path === '' ||
-      entry.path.trim() !== entry.path ||
-      /[\r\n]/.test(entry.path) ||
-      entry.path.startsWith('#')
-    ) {
+    if (!fitsClipList(entry.path, withFrames)) {
       throw new DataError(`"${shorten(entry.path)}" cannot stand in a list file`, 'rename the clip');
     }
     return withFrames ? `${entry.path} ${entry.frames} ${entry.label}` : `${entry.path} ${entry.label}`;
@@ -175,6 +179,8 @@ export function formatLabels(names: readonly string[]): string {
 export interface TableClip extends ClipEntry {
   readonly group: string;
   readonly split: string;
+  /** line of the table on which the clip stands */
+  readonly line: number;
 }
 
 export interface ClipTable {
@@ -211,8 +217,9 @@ export function parseClipTable(text: string, file: string, options: ClipTableOpt
   const clips = rows.map((row): TableClip => {
     const field = (name: string): string => (row.fields[column(name)] ?? '').trim();
     const where = `${file}:${row.line}`;
+    const clipPath = row.fields[column('path')] ?? ''; // blanks inside of quotes belong to it
     const name = field('label');
-    if (field('path') === '') throw new DataError(`${where}: the path is empty`, 'every row needs a path');
+    if (clipPath.trim() === '') throw new DataError(`${where}: the path is empty`, 'every row needs a path');
     if (name === '') throw new DataError(`${where}: the label is empty`, 'every clip needs a class name');
     let label = indexOf.get(name);
     if (label === undefined) {
@@ -233,7 +240,8 @@ export function parseClipTable(text: string, file: string, options: ClipTableOpt
         `${where}: class "${name}" is described as "${phrase}" and before as "${known}"; the first is used`,
       );
     }
-    return { path: resolveAgainst(options.root, field('path')), label, group: field('group'), split: field('split') };
+    const [group, split] = [field('group'), field('split')];
+    return { path: resolveAgainst(options.root, clipPath), label, group, split, line: row.line };
   });
   return { clips, labels, texts: labels.map((name, index) => texts.get(index) ?? name) };
 }
@@ -268,7 +276,8 @@ function parseTable(
   return { rows, column: (name) => names.indexOf(name) };
 }
 
-async function readText(file: string, what: string): Promise<string> {
+/** Reads UTF-8. @throws DataError that calls the file `what` ("the label file") */
+export async function readText(file: string, what: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
   } catch (error) {

@@ -55,13 +55,13 @@ export function openVideoWithNodeAv(
   });
 }
 
-interface OpenedStream {
+export interface OpenedStream {
   readonly container: Library.FormatContext;
   readonly stream: Library.Stream;
 }
 
 /** Opens the container and its first video stream that is no cover picture. What is to be freed is put into `release`. */
-function openStream({ library, constants }: NodeAv, file: string, release: (() => void)[]): OpenedStream {
+export function openStream({ library, constants }: NodeAv, file: string, release: (() => void)[]): OpenedStream {
   const container = new library.FormatContext();
   checkCode(library, container.openInputSync(file), `${file}: it cannot be opened as a video`);
   release.push(() => container.closeInputSync());
@@ -76,7 +76,8 @@ function openStream({ library, constants }: NodeAv, file: string, release: (() =
   return { container, stream };
 }
 
-function checkCode(library: typeof Library, code: number, problem: string): void {
+/** @throws DataError that begins with `problem` if `code` is an error of the library */
+export function checkCode(library: typeof Library, code: number, problem: string): void {
   if (code >= 0) return;
   const reason = new library.FFmpegError(code).message;
   throw new DataError(`${problem} (${reason})`, 'expected a whole video file: it may be cut off, or be something else');
