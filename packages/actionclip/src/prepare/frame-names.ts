@@ -7,7 +7,7 @@ import {
 } from '../data/frame-folder.ts';
 
 /** Template and first number, as configurations have them. */
-export type FrameNumbering = Required<FrameFolderOptions>;
+export type FrameNumbering = Required<Pick<FrameFolderOptions, 'imageTemplate' | 'indexBias'>>;
 
 /**
  * The numbering that most of the names follow: `img_00001.jpg`, ... is `img_{:05d}.jpg` from 1. The number is the last run
