@@ -15,6 +15,8 @@ export interface Fault {
   readonly on?: string;
   /** The connection breaks after so many bytes of the body. */
   readonly cutAfter?: number;
+  /** So many bytes of the body come, and then nothing. */
+  readonly stallAfter?: number;
   readonly status?: number;
   readonly headers?: Record<string, string>;
   /** The whole file comes, whatever range was asked for. */
@@ -179,6 +181,7 @@ function sendFile(request: IncomingMessage, response: ServerResponse, whole: Buf
     ...fault.headers,
   });
   if (fault.stall) response.flushHeaders();
+  else if (fault.stallAfter !== undefined) response.write(body.subarray(0, fault.stallAfter));
   else if (fault.cutAfter === undefined) response.end(body);
   else {
     response.flushHeaders();

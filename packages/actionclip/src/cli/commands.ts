@@ -33,6 +33,13 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    'fetch',
+    {
+      summary: 'Fetch weights by name, and print where they are',
+      load: async () => widened((await import('./commands/fetch.ts')).fetch),
+    },
+  ],
+  [
     'train',
     {
       summary: "Train ActionCLIP: the built-in actions, the paper's runs, or your own clips",

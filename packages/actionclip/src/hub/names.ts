@@ -81,8 +81,8 @@ const actionclip = (model: string, patch: number, frames: number): NamedWeights 
     cache: 'own',
     file: `${model}.pth`,
   },
-  what: `ActionCLIP ViT-B/${patch}, ${frames} frames, trained on Kinetics-400: the released weights as mmaction2 has them`,
-  licence: 'MIT; Apache-2.0 (mmaction2)',
+  what: `ActionCLIP ViT-B/${patch}, ${frames} frames, Kinetics-400: the released weights, mmaction2's copy`,
+  licence: 'MIT, Apache-2.0',
 });
 
 /** Every name in the order of the list. */
