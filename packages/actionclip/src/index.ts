@@ -117,12 +117,11 @@ export {
   textSpace,
 } from './evaluate/text-cache.ts';
 export { type FileTextCacheOptions, openFileTextCache, rememberedTextSpace } from './evaluate/text-cache-files.ts';
-export { InterruptedError } from './interrupted.ts';
-
 export type { DownloadProgress } from './hub/download.ts';
 export { HubError } from './hub/errors.ts';
 export { type NamedWeights, namedWeights } from './hub/names.ts';
 export { type ResolveOptions, resolveWeights } from './hub/resolve.ts';
+export { InterruptedError } from './interrupted.ts';
 
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';
 export {

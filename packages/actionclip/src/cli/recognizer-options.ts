@@ -12,6 +12,13 @@ export const recognizerOptions = {
     kind: text,
     help: 'a checkpoint of any known layout, or a hub name (actionclip fetch --list)',
   },
+  head: {
+    place: 'NAME',
+    kind: oneOf('meanP', 'LSTM', 'Transf', 'Conv_1D', 'Transf_cls'),
+    help: 'how frames become a clip: the head of the weights, or meanP in its place',
+  },
+  frames: { place: 'T', kind: wholeFrom(1), help: 'frames of a clip; as many as the weights are for, or else 8' },
+  resolution: { place: 'N', kind: wholeFrom(8), help: "side of the model's input in pixels; that of the weights" },
   clips: { place: 'N', kind: wholeFrom(1), help: 'clips of T frames that are taken of a video and averaged; 1' },
   crops: { place: '1|3', kind: oneOf('1', '3'), help: 'squares that are cut out of each frame; 1, the centre' },
   window: { place: 'S', kind: positive, help: 'look at a long video through a sliding window of S seconds' },
@@ -46,11 +53,25 @@ export interface OpenedRecognizer {
  * @throws OptionError without weights; CheckpointError or DeviceError where they cannot be opened.
  */
 export async function openRecognizerFrom(values: RecognizerValues, terminal: Terminal): Promise<OpenedRecognizer> {
-  const { weights } = values;
-  if (weights === undefined) throw missingWeights();
-  const { openRecognizer } = await import('../recognize/open.ts');
+  const { weights: name, head, frames, resolution } = values;
+  if (name === undefined) throw missingWeights();
+  const [{ resolveWeights }, { openRecognizer }] = await Promise.all([
+    import('../hub/resolve.ts'),
+    import('../recognize/open.ts'),
+  ]);
+  const weights = await resolveWeights(name, { signal: terminal.signal });
   const device = await openDeviceFrom(values, terminal);
-  const recognizer = await openRecognizer(weights, { signal: terminal.signal });
+  const recognizer = await openRecognizer(weights, {
+    signal: terminal.signal,
+    ...(head === undefined ? {} : { temporal: head }),
+    ...(frames === undefined ? {} : { frames }),
+    ...(resolution === undefined ? {} : { resolution }),
+  });
+  const { model } = recognizer;
+  const side = model.clip.sizes.vision.resolution;
+  terminal.say(
+    `Model: ${name}, ${model.options.temporal ?? 'Transf'}, ${model.frames} frames of ${side} x ${side} pixels`,
+  );
   return {
     recognizer,
     weights,

@@ -1,31 +1,30 @@
-/** A recognizer from a file of weights, and videos from files. Node only. */
+/** A recognizer from weights by path or name, and videos from files. Node only. */
 import { type Device, type DeviceName, openDevice, setDefaultDevice } from '@actionclip/tensor';
+import type { OpenModelOptions } from '../checkpoints/build-model.ts';
+import { openCheckpointModel } from '../checkpoints/open-model.ts';
 import { type FrameSourceOptions, openFrameSource } from '../data/open-source.ts';
+import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
 import { throwIfInterrupted } from '../interrupted.ts';
-import { readTrainingCheckpoint } from '../train/checkpoint.ts';
-import { openModel } from '../train/model-description.ts';
-import { loadPretrained } from '../train/weights.ts';
 import { type NamedVideo, Recognizer } from './recognizer.ts';
 
-export interface OpenRecognizerOptions {
+/** Which model of the weights (see `openCheckpointModel`), and what to tell while they are fetched. */
+export interface OpenRecognizerOptions extends OpenModelOptions, ResolveOptions {
   /** Where the model runs; made the default of this process. The device that is the default already unless told. */
   readonly device?: Device | DeviceName;
-  readonly signal?: AbortSignal;
 }
 
 /**
  * Opens the model of a checkpoint for recognition.
- * @throws CheckpointError where the file is absent, damaged, or of another kind.
+ * @param weights A path, or a hub name (see `resolveWeights`).
+ * @throws HubError where the weights cannot be fetched; CheckpointError where the file is absent, damaged, or of
+ *   another kind.
  */
-export async function openRecognizer(
-  weights: string,
-  { device, signal }: OpenRecognizerOptions = {},
-): Promise<Recognizer> {
-  if (device !== undefined) setDefaultDevice(typeof device === 'string' ? await openDevice(device) : device);
+export async function openRecognizer(weights: string, options: OpenRecognizerOptions = {}): Promise<Recognizer> {
+  const { device, signal } = options;
+  const path = await resolveWeights(weights, options);
   throwIfInterrupted(signal);
-  const { description } = await readTrainingCheckpoint(weights);
-  const { model, tokenizer } = await openModel(description, 0);
-  await loadPretrained(model, weights);
+  if (device !== undefined) setDefaultDevice(typeof device === 'string' ? await openDevice(device) : device);
+  const { model, tokenizer, description } = await openCheckpointModel(path, options);
   const { shortSide } = description;
   return new Recognizer(model, tokenizer, shortSide === undefined ? {} : { shortSide });
 }
