@@ -5,12 +5,21 @@ export { writeFileAtomically } from './checkpoints/atomic-file.ts';
 export { modelOf } from './checkpoints/build-model.ts';
 export { type ByteSource, blobSource, memorySource } from './checkpoints/byte-source.ts';
 export { type CheckpointContents, openCheckpoint } from './checkpoints/contents.ts';
+export {
+  type Conversion,
+  type ConversionOptions,
+  convertCheckpoint,
+  type TargetLayout,
+} from './checkpoints/convert.ts';
 export { CheckpointError } from './checkpoints/errors.ts';
 export { readCheckpointFile, readSafetensorsFile, writeSafetensorsFile } from './checkpoints/files.ts';
+export { interpolateWeights, type Weights } from './checkpoints/interpolate-weights.ts';
 export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
 export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
 export type { LayoutName } from './checkpoints/names.ts';
 export { type OpenedCheckpoint, type OpenModelOptions, openCheckpointModel } from './checkpoints/open-model.ts';
+export type { FloatDtype } from './checkpoints/precision.ts';
+export { type ReadableTensor, type ReadableTensors, writeSafetensors } from './checkpoints/write.ts';
 
 export { channelDeviation, channelMean, normalise } from './data/augment/clip.ts';
 export {

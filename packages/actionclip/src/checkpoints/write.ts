@@ -1,5 +1,6 @@
 /** Writing weights as safetensors under the names of this package, of OpenAI's CLIP or of Hugging Face's CLIPModel. */
 import { type HostTensor, planSafetensors, safetensorsValues, type TensorDescription } from '@actionclip/tensor';
+import { throwIfInterrupted } from '../interrupted.ts';
 import { writePartsAtomically } from './atomic-file.ts';
 import { CheckpointError } from './errors.ts';
 import { LAYOUTS, namesInLayout, type Renaming } from './names.ts';
@@ -26,7 +27,7 @@ export function readable(tensors: ReadonlyMap<string, HostTensor>): ReadableTens
 
 export interface WriteOptions {
   readonly metadata?: ReadonlyMap<string, string>;
-  /** Writing stops with the signal's reason, and nothing is left of it. */
+  /** Writing stops with an InterruptedError, and nothing is left of it. */
   readonly signal?: AbortSignal;
   /** Called after each tensor. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -45,7 +46,7 @@ export async function writeSafetensors(
   await writePartsAtomically(path, async (append) => {
     await append(header);
     for (const entry of entries) {
-      signal?.throwIfAborted();
+      throwIfInterrupted(signal);
       const tensor = tensors.get(entry.name);
       if (tensor !== undefined) await append(safetensorsValues(entry, await tensor.read()));
       onProgress?.(header.byteLength + entry.end, fileBytes);

@@ -19,6 +19,13 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    'convert',
+    {
+      summary: "Write a checkpoint's weights as safetensors, for this program or another",
+      load: async () => widened((await import('./commands/convert.ts')).convert),
+    },
+  ],
+  [
     'doctor',
     {
       summary: 'Say what this machine has for computing and decoding, and what is taken',
