@@ -7,11 +7,11 @@ import type { CheckpointContents } from './contents.ts';
 import { type DescribedCheckpoint, describeCheckpoint } from './describe.ts';
 import { CheckpointError } from './errors.ts';
 import { withCheckpointFile } from './files.ts';
-import { huggingFaceConfig } from './hugging-face-config.ts';
 import { interpolateWeights } from './interpolate-weights.ts';
 import { requireWholeModel } from './model-shapes.ts';
 import { isTemporal } from './names.ts';
 import type { FloatDtype } from './precision.ts';
+import { transformersConfig } from './transformers-config.ts';
 import {
   type ReadableTensors,
   tensorsInLayout,
@@ -89,7 +89,7 @@ async function write(
   const rounded = dtype === undefined ? kept : tensorsInPrecision(kept, dtype, source);
   const description = dropTemporal ? withoutTemporal(described.description) : described.description;
   const tensors = to === 'actionclip' ? rounded : tensorsInLayout(rounded, to, source);
-  const config = to === 'huggingface' ? huggingFaceConfig(description.sizes, rounded) : undefined;
+  const config = to === 'huggingface' ? transformersConfig(description.sizes, rounded) : undefined;
   const configPath = join(dirname(path), 'config.json');
   if (config !== undefined) await refuseOtherConfig(configPath, config);
   const metadata = to === 'actionclip' ? ownMetadata(description, described.labels) : FOR_TORCH;

@@ -15,8 +15,6 @@ const convertOptions = {
   alpha: { place: 'A', kind: fraction, help: 'the share of OTHER in the mixture; 0.5' },
 } as const satisfies OptionTable;
 
-const MEBI = 2 ** 20;
-
 export const convert = defineCommand({
   summary: "Write a checkpoint's weights as safetensors, for this program or another",
   positionals: { place: 'CHECKPOINT', least: 1, most: 1 },
@@ -41,25 +39,22 @@ fine-tuning, half of each often knows more of classes that were not trained on.`
       throw new OptionError('--alpha needs --interpolate', 'name the weights to mix with');
     }
     const { convertCheckpoint } = await import('../../checkpoints/convert.ts');
+    const { firstFew } = await import('../../checkpoints/first-few.ts');
     const { resolveWeights } = await import('../../hub/resolve.ts');
-    const { signal } = terminal;
-    const from = await resolveWeights(name, { signal });
+    const { weightsProgress } = await import('../fetch-progress.ts');
+    const { formatBytes } = await import('../../byte-size.ts');
+    const from = await resolveWeights(name, weightsProgress(terminal));
+    const pretrained = interpolate && (await resolveWeights(interpolate, weightsProgress(terminal)));
     const { files, tensors, dropped } = await convertCheckpoint(from, out, {
       to,
       ...(dtype === undefined ? {} : { dtype }),
       dropTemporal: dropTemporal === true,
-      ...(interpolate === undefined
-        ? {}
-        : { interpolate: { pretrained: await resolveWeights(interpolate, { signal }), alpha: alpha ?? 0.5 } }),
-      signal,
-      onProgress: (done, total) =>
-        terminal.progress(`Writing ${out}  ${(done / MEBI).toFixed(0)} of ${(total / MEBI).toFixed(0)} MiB`),
+      ...(pretrained === undefined ? {} : { interpolate: { pretrained, alpha: alpha ?? 0.5 } }),
+      signal: terminal.signal,
+      onProgress: (done, total) => terminal.progress(`Writing ${out}  ${formatBytes(done)} of ${formatBytes(total)}`),
     });
     terminal.progress('');
-    if (dropped.length > 0)
-      terminal.say(
-        `Left out: ${dropped.length} temporal parts (${dropped.slice(0, 3).join(', ')}${dropped.length > 3 ? ', ...' : ''})`,
-      );
+    if (dropped.length > 0) terminal.say(`Left out of the temporal prompts: ${firstFew(dropped)}`);
     terminal.say(`Wrote ${tensors} tensors`);
     for (const file of files) terminal.out(file);
   },

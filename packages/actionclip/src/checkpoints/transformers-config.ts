@@ -18,7 +18,7 @@ const TOWER = { hidden_act: 'quick_gelu', layer_norm_eps: 1e-5, attention_dropou
  * published there: with 2 as end, transformers reads a text at its largest id, as CLIP does with any vocabulary.
  * @param tensors The parameters by this package's names, for the widths inside the blocks.
  */
-export function huggingFaceConfig({ embedding, vision, text }: ClipSizes, tensors: ReadableTensors): string {
+export function transformersConfig({ embedding, vision, text }: ClipSizes, tensors: ReadableTensors): string {
   const inner = (tower: string, width: number): number =>
     tensors.get(`${tower}.resblocks.0.mlp.c_fc.weight`)?.shape[0] ?? 4 * width;
   const [dtype, ...others] = new Set([...tensors.values()].map((tensor) => tensor.dtype));
