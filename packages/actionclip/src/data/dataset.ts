@@ -5,6 +5,7 @@
 
 import type { ClipPipeline } from './augment/clip.ts';
 import { evaluationPipeline, type TrainingPipelineOptions, trainingPipeline } from './augment/pipelines.ts';
+import { type DatasetViews, viewFrames, viewPipeline } from './dataset-views.ts';
 import { DataError } from './errors.ts';
 import { FrameCache } from './frame-cache.ts';
 import type { FrameSource } from './frame-source.ts';
@@ -24,6 +25,8 @@ export interface ClipDatasetDescription {
   readonly entries: readonly ClipEntry[];
   readonly sampling: FrameSampling;
   readonly pipeline: PipelineDescription;
+  /** only with the evaluation pipeline; one look unless told */
+  readonly views?: DatasetViews;
   readonly source?: FrameSourceOptions;
   /** seed of sampling and augmentation; default 0 */
   readonly seed?: number;
@@ -33,7 +36,7 @@ export interface ClipDatasetDescription {
 
 /** One clip ready for the model. */
 export interface LoadedClip {
-  /** [T, 3, S, S] */
+  /** [T, 3, S, S], of several views [clips, crops, T, 3, S, S] */
   readonly frames: Uint8Array;
   /** class index */
   readonly label: number;
@@ -51,7 +54,7 @@ export class ClipDataset {
   constructor(description: ClipDatasetDescription) {
     if (description.entries.length === 0) throw new DataError('the data set has no clips', 'expected at least one');
     this.description = description;
-    this.#pipeline = pipelineOf(description.pipeline);
+    this.#pipeline = pipelineOf(description);
     this.#random = new Random(description.seed ?? 0);
     this.#cache = new FrameCache(description.cacheBytes ?? 0);
   }
@@ -68,8 +71,7 @@ export class ClipDataset {
     const entry = this.description.entries[index];
     if (entry === undefined) throw new DataError(`there is no clip ${index}`, `expected 0 to ${this.length - 1}`);
     const random = this.#random.fork('clip', epoch, index);
-    const choose = (frameCount: number): number[] =>
-      sampleFrames(frameCount, this.description.sampling, random.fork('frames')).map((number) => number - 1);
+    const choose = (frameCount: number): number[] => this.#sampled(frameCount, random.fork('frames'));
     const opened = once(() => openFrameSource(entry.path, this.description.source));
     try {
       const clip = await this.#chosenFrames(index, entry, choose, opened.get);
@@ -77,6 +79,13 @@ export class ClipDataset {
     } finally {
       await opened.close();
     }
+  }
+
+  /** Indices of the frames of a clip, or of all clips one after the other where there are views. */
+  #sampled(frameCount: number, random: Random): number[] {
+    const { sampling, views } = this.description;
+    if (views !== undefined) return viewFrames(frameCount, sampling.segments, views);
+    return sampleFrames(frameCount, sampling, random).map((number) => number - 1);
   }
 
   /** The frames that `choose` names. How many there are is taken from the list, or learnt once and kept. */
@@ -128,10 +137,16 @@ export class ClipDataset {
   }
 }
 
-function pipelineOf(description: PipelineDescription): ClipPipeline {
-  return description.kind === 'training'
-    ? trainingPipeline(description)
-    : evaluationPipeline(description.inputSize, description.shortSide);
+function pipelineOf({ pipeline, sampling, views }: ClipDatasetDescription): ClipPipeline {
+  if (views === undefined) {
+    return pipeline.kind === 'training'
+      ? trainingPipeline(pipeline)
+      : evaluationPipeline(pipeline.inputSize, pipeline.shortSide);
+  }
+  if (pipeline.kind === 'training' || sampling.randomShift) {
+    throw new DataError('the data set has views and is for training', 'views are of evaluation');
+  }
+  return viewPipeline(pipeline.inputSize, sampling.segments, views, pipeline.shortSide);
 }
 
 /** A source that is opened when first asked for, and closed if it was. */

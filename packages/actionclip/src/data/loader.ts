@@ -4,6 +4,7 @@
  */
 
 import type { ClipDatasetDescription, LoadedClip } from './dataset.ts';
+import { viewCount } from './dataset-views.ts';
 import { DataError } from './errors.ts';
 import { type ClipPool, openInlinePool, openWorkerPool } from './loader-pool.ts';
 import { Random } from './random.ts';
@@ -43,7 +44,7 @@ export interface LoaderPosition {
 }
 
 export interface ClipBatch extends LoaderPosition {
-  /** [B, T, 3, S, S] in bytes */
+  /** [B, T, 3, S, S] in bytes; where clips have several views, T counts the frames of all of them */
   readonly frames: Uint8Array<ArrayBuffer>;
   readonly shape: readonly [batch: number, frames: number, channels: 3, height: number, width: number];
   /** class indices [B] */
@@ -157,7 +158,7 @@ export class ClipLoader {
   async #load(position: LoaderPosition, order: Int32Array): Promise<Omit<ClipBatch, 'waitMilliseconds'>> {
     const places = await Promise.all([...order].map((index) => this.#loadPlace(index, position.epoch)));
     const clips = places.filter((place) => place !== undefined);
-    const { segments } = this.dataset.sampling;
+    const segments = this.dataset.sampling.segments * viewCount(this.dataset);
     const side = this.dataset.pipeline.inputSize;
     const clipBytes = segments * 3 * side * side;
     const frames = new Uint8Array(clips.length * clipBytes);

@@ -1,8 +1,10 @@
 /** Features of a trained model over whole data sets: clips and prompts, batch by batch in programs of one shape. */
 import { type Captured, compile, type Tensor, tensor } from '@actionclip/tensor';
 import { unit } from '@actionclip/transformer';
+import { viewCount } from '../data/dataset-views.ts';
 import type { ClipBatch, ClipLoader } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
+import { throwIfInterrupted } from '../interrupted.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import type { PromptTokens } from './prompt-tokens.ts';
 
@@ -30,6 +32,7 @@ export interface PromptFeatures extends FeatureRows {
 export interface ClipFeatureOptions {
   /** Puts the frames of every clip in a random order, drawn from this seed and the clip's place in the data set. */
   readonly shuffleFrames?: number;
+  readonly signal?: AbortSignal;
   readonly onBatch?: (progress: { readonly clips: number; readonly totalClips: number }) => void;
 }
 
@@ -56,27 +59,40 @@ export class FeatureEncoder {
     return this.#model.clip.sizes.embedding;
   }
 
-  /** Features of all clips of a loader, in its order. */
+  /**
+   * Features of all clips of a loader, in its order.
+   * @param batchSize Views that are encoded at once: clips, where each has one.
+   * @throws InterruptedError where the signal was set off.
+   */
   async clips(loader: ClipLoader, batchSize: number, options: ClipFeatureOptions = {}): Promise<ClipFeatures> {
     const { width } = this;
+    const views = viewCount(loader.dataset);
     const parts: Float32Array[] = [];
     const labels: number[] = [];
     const indices: number[] = [];
     const totalClips = loader.dataset.entries.length;
     for await (const batch of loader.batches({ epoch: 0, batchIndex: 0 })) {
-      const frames = fullFrames(batch, batchSize, options.shuffleFrames);
-      const [, ...clipShape] = batch.shape;
-      const features = await evaluateRows(
-        this.#model,
-        this.#video,
-        tensor(frames, { shape: [batchSize, ...clipShape] }),
-      );
-      parts.push(features.subarray(0, batch.labels.length * width));
+      const each = eachView(batch, views);
+      for (let first = 0; first < each.shape[0]; first += batchSize) {
+        throwIfInterrupted(options.signal);
+        const part = slicedViews(each, first, batchSize);
+        const [count, ...clipShape] = part.shape;
+        const frames = fullFrames(part, batchSize, options.shuffleFrames);
+        const input = tensor(frames, { shape: [batchSize, ...clipShape] });
+        const features = await evaluateRows(this.#model, this.#video, input);
+        parts.push(features.subarray(0, count * width));
+      }
       labels.push(...batch.labels);
       indices.push(...batch.indices);
       options.onBatch?.({ clips: labels.length, totalClips });
     }
-    return { rows: concatenated(parts), width, labels: Int32Array.from(labels), indices: Int32Array.from(indices) };
+    return {
+      rows: concatenated(parts),
+      width,
+      views,
+      labels: Int32Array.from(labels),
+      indices: Int32Array.from(indices),
+    };
   }
 
   /** Features of all prompts of a label set, template-major. */
@@ -134,8 +150,32 @@ export function evenBatch(count: number, limit: number): number {
   return Math.max(1, Math.ceil(count / Math.max(1, Math.ceil(count / limit))));
 }
 
+type Views = Pick<ClipBatch, 'frames' | 'shape' | 'indices'>;
+
+/** The views of a batch's clips as clips of their own. */
+function eachView({ frames, shape, indices }: ClipBatch, views: number): Views {
+  const [clips, length, ...picture] = shape;
+  return {
+    frames,
+    shape: [clips * views, length / views, ...picture],
+    indices: Int32Array.from({ length: clips * views }, (_, view) => indices[Math.floor(view / views)] ?? 0),
+  };
+}
+
+/** At most `count` of them. */
+function slicedViews({ frames, shape, indices }: Views, first: number, count: number): Views {
+  const [views, ...rest] = shape;
+  const bytes = frames.length / views;
+  const last = Math.min(views, first + count);
+  return {
+    frames: frames.subarray(first * bytes, last * bytes),
+    shape: [last - first, ...rest],
+    indices: indices.subarray(first, last),
+  };
+}
+
 /** The frames of a batch, filled up to `batchSize` clips, each clip's frames permuted where a seed is given. */
-function fullFrames(batch: ClipBatch, batchSize: number, seed: number | undefined): Uint8Array {
+function fullFrames(batch: Views, batchSize: number, seed: number | undefined): Uint8Array {
   const [clips, frames, channels, height, width] = batch.shape;
   const frameBytes = channels * height * width;
   if (seed === undefined && clips === batchSize) return batch.frames;
