@@ -33,6 +33,13 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    'eval',
+    {
+      summary: 'Evaluate a model on clips, by the protocols of zero-shot evaluation',
+      load: async () => widened((await import('./commands/eval.ts')).evaluation),
+    },
+  ],
+  [
     'prepare',
     {
       summary: 'Make list files from a folder of clips, with a check of every clip',
