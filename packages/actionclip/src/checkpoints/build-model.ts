@@ -67,14 +67,17 @@ export async function modelOf(contents: CheckpointContents, options: OpenModelOp
   const description = overridden(found.description, options, source);
   const otherHead = description.temporal !== found.description.temporal;
   const { vocabulary: _, shortSide: __, ...shape } = description;
-  const tokenizer = await tokenizerOf(description, source);
   const model = new ActionCLIP({ ...shape, generator: new Generator(0) }).eval();
-  const { missing, unused } = await fillModel(model, contents, {
-    interpolatePositions: options.resolution !== undefined,
-    interpolateFrames: found.learnedFrames ?? 'unknown',
-    mayBeMissing: (name) => otherHead && isOfHead(name),
-    mayBeUnused: (name) => otherHead && isOfHead(name),
-  });
+  // The vocabulary is put together while the values are read.
+  const [{ missing, unused }, tokenizer] = await Promise.all([
+    fillModel(model, contents, {
+      interpolatePositions: options.resolution !== undefined,
+      interpolateFrames: found.learnedFrames ?? 'unknown',
+      mayBeMissing: (name) => otherHead && isOfHead(name),
+      mayBeUnused: (name) => otherHead && isOfHead(name),
+    }),
+    tokenizerOf(description, source),
+  ]);
   if (missing.length > 0) await model.initialize();
   return {
     model,

@@ -43,8 +43,10 @@ function streamed(
   fitting: Fit,
   { bytes, floats }: Staging,
 ): StreamedValue {
+  const { readInto } = tensor;
   return {
     shape,
+    ...(fitting === 'as it is' && tensor.dtype === 'f32' && readInto !== undefined ? { readInto } : {}),
     async *pieces() {
       if (fitting !== 'as it is') {
         yield toFloat32(fitting(toFloat32(await tensor.read()))).data;

@@ -20,6 +20,8 @@ export interface StoredTensor {
   read(): Promise<HostTensor>;
   /** Reads it in row-major order, in pieces that may lie in `memory`: each is valid until the next one is asked for. */
   pieces(memory: Uint8Array): AsyncIterable<HostArray>;
+  /** Reads its bytes as the file has them into memory of as many bytes; absent where they lie otherwise in the file. */
+  readonly readInto?: (memory: Uint8Array) => Promise<void>;
 }
 
 /** The largest piece, in bytes of the file: it stays in a processor's cache between reading and writing. */
@@ -47,6 +49,10 @@ export function tensorAt(
       for (let done = 0; done < length; done += step) {
         yield bytesToHostArray(dtype, await bytes.read(start + done, Math.min(step, length - done), memory));
       }
+    },
+    async readInto(memory) {
+      const found = await bytes.read(await begin(), length, memory);
+      if (found.buffer !== memory.buffer) memory.set(found);
     },
   };
 }
@@ -89,5 +95,15 @@ export function concatenateStored(parts: readonly (StoredTensor | undefined)[], 
     async *pieces(memory) {
       for (const part of present) yield* part.pieces(memory);
     },
+    ...(present.every(({ readInto }) => readInto !== undefined)
+      ? {
+          async readInto(memory) {
+            const step = memory.length / present.length;
+            for (const [at, part] of present.entries()) {
+              await part.readInto?.(memory.subarray(at * step, (at + 1) * step));
+            }
+          },
+        }
+      : {}),
   };
 }

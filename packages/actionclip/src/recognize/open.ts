@@ -3,14 +3,18 @@ import { type Device, type DeviceName, openDevice, setDefaultDevice } from '@act
 import type { OpenModelOptions } from '../checkpoints/build-model.ts';
 import { openCheckpointModel } from '../checkpoints/open-model.ts';
 import { type FrameSourceOptions, openFrameSource } from '../data/open-source.ts';
+import type { TextCache } from '../evaluate/text-cache.ts';
+import { rememberedTextSpace } from '../evaluate/text-cache-files.ts';
 import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
 import { throwIfInterrupted } from '../interrupted.ts';
-import { type NamedVideo, Recognizer } from './recognizer.ts';
+import { type NamedVideo, Recognizer, type RecognizerOptions } from './recognizer.ts';
 
 /** Which model of the weights (see `openCheckpointModel`), and what to tell while they are fetched. */
-export interface OpenRecognizerOptions extends OpenModelOptions, ResolveOptions {
+export interface OpenRecognizerOptions extends OpenModelOptions, ResolveOptions, Pick<RecognizerOptions, 'precision'> {
   /** Where the model runs; made the default of this process. The device that is the default already unless told. */
   readonly device?: Device | DeviceName;
+  /** Text features that were computed before. Worth it for many labels: to know the text tower, all of it is read once. */
+  readonly textCache?: TextCache;
 }
 
 /**
@@ -20,13 +24,18 @@ export interface OpenRecognizerOptions extends OpenModelOptions, ResolveOptions 
  *   another kind.
  */
 export async function openRecognizer(weights: string, options: OpenRecognizerOptions = {}): Promise<Recognizer> {
-  const { device, signal } = options;
+  const { device, signal, precision, textCache: cache } = options;
   const path = await resolveWeights(weights, options);
   throwIfInterrupted(signal);
   if (device !== undefined) setDefaultDevice(typeof device === 'string' ? await openDevice(device) : device);
   const { model, tokenizer, description } = await openCheckpointModel(path, options);
+  throwIfInterrupted(signal);
   const { shortSide } = description;
-  return new Recognizer(model, tokenizer, shortSide === undefined ? {} : { shortSide });
+  return new Recognizer(model, tokenizer, {
+    ...(shortSide === undefined ? {} : { shortSide }),
+    ...(precision === undefined ? {} : { precision }),
+    ...(cache === undefined ? {} : { texts: async () => ({ cache, space: await rememberedTextSpace(model, path) }) }),
+  });
 }
 
 /** Videos and folders of frames by their paths, each opened when its turn comes. */

@@ -8,6 +8,7 @@ import type { FrameSource } from '../data/frame-source.ts';
 import { ImageError } from '../data/image/image.ts';
 import { FeatureEncoder, type PromptFeatures } from '../evaluate/features.ts';
 import { promptTokens } from '../evaluate/prompt-tokens.ts';
+import { cachedPrompts, type TextCacheSpace } from '../evaluate/text-cache.ts';
 import { throwIfInterrupted } from '../interrupted.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import { embedVideo } from './embed.ts';
@@ -26,6 +27,13 @@ import type {
 export interface RecognizerOptions {
   /** Shorter side of a frame, in pixels, before the centre crop of the model's input size; as released if absent. */
   readonly shortSide?: number;
+  /**
+   * Mixed: matrix products of the image tower take factors of half precision, which devices with such units multiply
+   * faster; f32 unless told.
+   */
+  readonly precision?: 'f32' | 'mixed';
+  /** Where text features are kept that were computed before; asked for when labels are first encoded. */
+  readonly texts?: () => Promise<TextCacheSpace>;
 }
 
 /** A video that is opened when its turn comes. */
@@ -40,12 +48,13 @@ export class Recognizer {
   readonly #options: RecognizerOptions;
   readonly #towers: VideoTowers;
   readonly #texts: FeatureEncoder;
+  #space: Promise<TextCacheSpace> | undefined;
 
   constructor(model: ActionCLIP, tokenizer: BytePairTokenizer, options: RecognizerOptions = {}) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.#options = options;
-    this.#towers = new VideoTowers(model);
+    this.#towers = new VideoTowers(model, options.precision);
     this.#texts = new FeatureEncoder(model);
   }
 
@@ -56,7 +65,13 @@ export class Recognizer {
   async embedLabels(labels: readonly string[], { templates, signal }: LabelOptions = {}): Promise<PromptFeatures> {
     throwIfInterrupted(signal);
     const { context } = this.model.clip.sizes.text;
-    return this.#texts.prompts(promptTokens(labels, this.tokenizer, context, templates));
+    const tokens = promptTokens(labels, this.tokenizer, context, templates);
+    this.#space ??= this.#options.texts?.();
+    const texts = await this.#space;
+    return cachedPrompts(this.#texts, tokens, {
+      ...(texts === undefined ? {} : { texts }),
+      ...(signal === undefined ? {} : { signal }),
+    });
   }
 
   /**

@@ -1,5 +1,5 @@
 /** The programs of a model that a video goes through: pictures to features, and features of clips to those of views. */
-import { type Captured, compile, type Tensor, tensor } from '@actionclip/tensor';
+import { autocast, type Captured, compile, type Tensor, tensor } from '@actionclip/tensor';
 import { unit } from '@actionclip/transformer';
 import { stackFrames } from '../data/augment/clip.ts';
 import type { Image } from '../data/image/image.ts';
@@ -20,14 +20,19 @@ export class VideoTowers {
   readonly #pictures: Captured<[Tensor], Tensor>;
   readonly #views: Captured<[Tensor], Tensor>;
 
-  constructor(model: ActionCLIP) {
+  constructor(model: ActionCLIP, precision: 'f32' | 'mixed' = 'f32') {
     this.model = model;
     this.batch = model.perFrame ? evenBatch(model.frames, pictureLimit) : model.frames;
     this.rows = model.joint ? 1 : model.frames;
+    const enabled = precision === 'mixed';
     this.#pictures = compile((bytes: Tensor) =>
-      model.perFrame
-        ? model.encodeImages(bytes) // [batch, embedding]
-        : model.encodeFrames(bytes.reshape([1, ...bytes.shape]) as Tensor).squeeze(0),
+      autocast(
+        () =>
+          model.perFrame
+            ? model.encodeImages(bytes) // [batch, embedding]
+            : model.encodeFrames(bytes.reshape([1, ...bytes.shape]) as Tensor).squeeze(0), // [T or 1, embedding]
+        { enabled },
+      ),
     );
     this.#views = compile((features: Tensor) => unit(model.fusion.forward(features)));
   }

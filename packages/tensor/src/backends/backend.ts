@@ -73,6 +73,11 @@ export interface Backend {
    * call has finished.
    */
   read(slot: Slot, length: number, dtype: DType, offset?: number): Promise<TypedArray>;
+  /**
+   * The memory of a slot that no run uses, for the host to write to in place, as bytes that stay where they are until the
+   * slot is freed; undefined where the host cannot reach it or it may move. Absent where it never can.
+   */
+  memoryOf?(slot: Slot): Promise<Uint8Array | undefined>;
   compile(program: Program): Promise<Executable>;
   /**
    * Runs once. `slots[i]` is the program's buffer i, workspace included. Runs take effect in the order of the calls.

@@ -14,7 +14,12 @@ export interface StreamedValue {
   readonly shape: readonly number[];
   /** Each piece is valid until the next one is asked for. */
   pieces(): AsyncIterable<Float32Array>;
+  /** Puts all of it into memory of its size at once, in the byte order of this machine; absent where it takes more than that. */
+  readonly readInto?: (memory: Uint8Array) => Promise<void>;
 }
+
+/** Values that are read at once straight into memory of a device: as many as keep the threads busy that read files. */
+const parallelReads = 4;
 
 export abstract class Module {
   /** Whether dropout and the like are active. */
@@ -94,8 +99,10 @@ export abstract class Module {
   }
 
   /**
-   * Replaces the parameters that `values` names, one after the other, each written to its device piece by piece: there
-   * is never more than a piece of them in host memory, and what a parameter was to start from is not computed.
+   * Replaces the parameters that `values` names. A value that can be read into place goes straight into the memory of
+   * a device that has its own within reach, a few of them at once; the others are written to their devices one after
+   * the other, piece by piece. There is never more than a piece of them in host memory, and what a parameter was to
+   * start from is not computed.
    * @throws StateDictError naming what is unexpected or of another shape; then nothing has been changed.
    */
   async streamParameters(values: ReadonlyMap<string, StreamedValue>): Promise<void> {
@@ -104,7 +111,18 @@ export abstract class Module {
       list('unexpected', unexpectedIn(values, parameters)),
       list('of another shape', misshapenIn(values, parameters)),
     );
-    for (const [name, value] of values) await streamValue(parameters.get(name) as Tensor, value);
+    const waiting = [...values].map(([name, value]) => ({ parameter: parameters.get(name) as Tensor, value }));
+    const inPieces: typeof waiting = [];
+    const failures: unknown[] = [];
+    const readNext = async (): Promise<void> => {
+      for (let next = waiting.shift(); next && failures.length === 0; next = waiting.shift()) {
+        if (!(await readIntoPlace(next.parameter, next.value))) inPieces.push(next);
+      }
+    };
+    // After a failure the reads under way are waited for: until they end, their memory is not free.
+    await Promise.all(Array.from({ length: parallelReads }, () => readNext().catch((error) => failures.push(error))));
+    if (failures.length > 0) throw failures[0];
+    for (const { parameter, value } of inPieces) await streamValue(parameter, value);
   }
 }
 
@@ -146,12 +164,35 @@ export function setValue(parameter: Tensor, elements: Float32Array): void {
   parameter.commit(node);
 }
 
+/** Memory of a parameter's own on the device where it will be. */
+async function unwritten({ shape, dtype, device }: Tensor): Promise<Tensor> {
+  return new Tensor(await unwrittenLeaf(shape, dtype, device ?? (await defaultDevice())));
+}
+
+function replaceBy(parameter: Tensor, target: Tensor): void {
+  if (parameter.node.storage) parameter.dispose();
+  parameter.commit(target.node);
+}
+
+/** Has a value read into memory of the device; false, with nothing changed, where that cannot be. */
+async function readIntoPlace(parameter: Tensor, { readInto }: StreamedValue): Promise<boolean> {
+  const fits = readInto !== undefined && parameter.dtype === 'f32' && parameter.holder() === parameter;
+  if (!fits || (await (parameter.device ?? (await defaultDevice())).backend()).memoryOf === undefined) return false;
+  const target = await unwritten(parameter);
+  const memory = await target.node.storage?.memory();
+  if (memory === undefined) {
+    target.dispose();
+    return false;
+  }
+  await readInto(memory);
+  replaceBy(parameter, target);
+  return true;
+}
+
 /** Writes a value to the device where the parameter is, or else to memory of its own on the device where it will be. */
 async function streamValue(parameter: Tensor, value: StreamedValue): Promise<void> {
   const shared = parameter.holder() !== parameter;
-  const target = shared
-    ? parameter
-    : new Tensor(await unwrittenLeaf(parameter.shape, parameter.dtype, parameter.device ?? (await defaultDevice())));
+  const target = shared ? parameter : await unwritten(parameter);
   let written = 0;
   for await (const piece of value.pieces()) {
     target.writePiece(piece, written);
@@ -159,9 +200,7 @@ async function streamValue(parameter: Tensor, value: StreamedValue): Promise<voi
   }
   if (written !== parameter.size)
     throw new ShapeError(`streamParameters: ${written} elements for ${printShape(parameter.shape)}`);
-  if (shared) return;
-  if (parameter.node.storage) parameter.dispose();
-  parameter.commit(target.node);
+  if (!shared) replaceBy(parameter, target);
 }
 
 /** A parameter with the values of `initial`, which may still be a pending computation. */

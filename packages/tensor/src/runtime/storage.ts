@@ -107,6 +107,14 @@ export class Storage {
     }
   }
 
+  /** The memory of elements that are in a slot and nowhere else, for the host to write to: see `Backend.memoryOf`. */
+  async memory(): Promise<Uint8Array | undefined> {
+    this.check();
+    if (!this.backend || !this.slot || this.host) return undefined;
+    const memory = await this.backend.memoryOf?.(this.slot);
+    return memory?.subarray(0, this.length * dtypes[this.dtype].bytes);
+  }
+
   /** Gives the memory back; a later use throws DisposedError with `reason`. */
   dispose(reason: string): void {
     if (this.givenUp !== undefined) return;

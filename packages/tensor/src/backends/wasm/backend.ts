@@ -154,6 +154,15 @@ class WasmBackend implements Backend {
     return result as unknown as TypedArray;
   }
 
+  /** Memory that is not shared is another buffer after it has grown: only shared memory is given out. */
+  async memoryOf(slot: Slot): Promise<Uint8Array | undefined> {
+    await this.#pending;
+    const { piece, packed } = this.#own(slot);
+    packed.drop();
+    const { buffer } = this.#memory.memory;
+    return buffer instanceof ArrayBuffer ? undefined : new Uint8Array(buffer, piece.address, piece.bytes);
+  }
+
   async compile(program: Program): Promise<Executable> {
     this.#open();
     const micro = multiplies(program) ? await chooseMicroKernel() : anyMicroKernel;
