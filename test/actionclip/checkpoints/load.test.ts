@@ -13,6 +13,7 @@ import {
 } from '../../../packages/actionclip/src/checkpoints/files.ts';
 import { convertStateDict, readCheckpoint } from '../../../packages/actionclip/src/checkpoints/load.ts';
 import { matchStateDict } from '../../../packages/actionclip/src/checkpoints/match.ts';
+import { toHuggingFace, toMmaction2 } from './hugging-face.ts';
 
 const fixturePath = (path: string) => new URL(`../../../../shared/fixtures/model/${path}`, import.meta.url).pathname;
 const shapesOf = (tensors: StateDict) => new Map([...tensors].map(([name, { shape }]) => [name, shape]));
@@ -20,66 +21,6 @@ const shapesOf = (tensors: StateDict) => new Map([...tensors].map(([name, { shap
 function f32(shape: number[], first = 0): HostTensor {
   const count = shape.reduce((a, b) => a * b, 1);
   return { dtype: 'f32', shape, data: Float32Array.from({ length: count }, (_, i) => first + i) };
-}
-
-function rows(tensor: HostTensor, from: number, to: number): HostTensor {
-  const width = tensor.data.length / (tensor.shape[0] ?? 1);
-  const data = tensor.data.slice(from * width, to * width);
-  return { dtype: tensor.dtype, shape: [to - from, ...tensor.shape.slice(1)], data };
-}
-
-function transposed({ dtype, shape, data }: HostTensor): HostTensor {
-  const [height = 0, width = 0] = shape;
-  const out = Float32Array.from({ length: data.length }, (_, i) =>
-    Number(data[(i % height) * width + Math.floor(i / height)]),
-  );
-  return { dtype, shape: [width, height], data: out };
-}
-
-/** Renames CLIP's parameters as transformers' converter does, written apart from the tables under test. */
-function toHuggingFace(clip: StateDict): StateDict {
-  const out: StateDict = new Map();
-  for (const [name, tensor] of clip) {
-    const visual = name.startsWith('visual.');
-    const tower = visual ? 'vision_model' : 'text_model';
-    const inner = name.replace(/^visual\./, '');
-    const block = /^transformer\.resblocks\.(\d+)\.(.+)$/.exec(inner);
-    if (block) {
-      const layer = `${tower}.encoder.layers.${block[1]}`;
-      const leaf = block[2] ?? '';
-      const packed = /^attn\.in_proj_(weight|bias)$/.exec(leaf);
-      if (packed) {
-        const third = (tensor.shape[0] ?? 0) / 3;
-        ['q', 'k', 'v'].forEach((letter, i) => {
-          out.set(`${layer}.self_attn.${letter}_proj.${packed[1]}`, rows(tensor, i * third, (i + 1) * third));
-        });
-        continue;
-      }
-      const [from, to] = [
-        ['attn.out_proj', 'self_attn.out_proj'],
-        ['ln_1', 'layer_norm1'],
-        ['ln_2', 'layer_norm2'],
-        ['mlp.c_fc', 'mlp.fc1'],
-        ['mlp.c_proj', 'mlp.fc2'],
-      ].find(([prefix]) => leaf.startsWith(`${prefix}.`)) ?? ['', ''];
-      out.set(`${layer}.${leaf.replace(from ?? '', to ?? '')}`, tensor);
-    } else if (name === 'text_projection') out.set('text_projection.weight', transposed(tensor));
-    else if (name === 'visual.proj') out.set('visual_projection.weight', transposed(tensor));
-    else if (name === 'logit_scale') out.set(name, tensor);
-    else {
-      const renamed = inner
-        .replace(/^positional_embedding$/, 'embeddings.position_embedding.weight')
-        .replace(/^token_embedding\.weight$/, 'embeddings.token_embedding.weight')
-        .replace(/^class_embedding$/, 'embeddings.class_embedding')
-        .replace(/^conv1\.weight$/, 'embeddings.patch_embedding.weight')
-        .replace(/^ln_final/, 'final_layer_norm')
-        .replace(/^ln_pre/, 'pre_layrnorm')
-        .replace(/^ln_post/, 'post_layernorm');
-      out.set(`${tower}.${renamed}`, tensor);
-    }
-  }
-  out.set('text_model.embeddings.position_ids', { dtype: 'i64', shape: [1, 1], data: BigInt64Array.of(0n) });
-  return out;
 }
 
 describe('parameter names of other programs', () => {
@@ -94,12 +35,7 @@ describe('parameter names of other programs', () => {
 
   it('of mmaction2 lose clip. and the adapter becomes the temporal head', async () => {
     const official = await readCheckpointFile(fixturePath('transf/checkpoint.pt'));
-    const ported: StateDict = new Map(
-      [...official.tensors].map(([name, tensor]) => [
-        name.startsWith('fusion.') ? name.replace('fusion.', 'adapter.') : `clip.${name}`,
-        tensor,
-      ]),
-    );
+    const ported = toMmaction2(official.tensors);
     const file = serializeSafetensors(new Map([...ported].map(([name, tensor]) => [`state_dict.${name}`, tensor])));
     const read = await readCheckpoint(blobSource(new Blob([file as BlobPart]), 'vit-b-32-8f.safetensors'));
     expect(read.layout).toBe('mmaction2');
@@ -240,7 +176,7 @@ describe('checkpoint files', () => {
 
   it.each([
     ['that is not there', 'nothing.pt', undefined, /nothing\.pt: there is no such file/],
-    ['that is a folder', '.', undefined, /not a file/],
+    ['that is a folder of other things', '.', undefined, /a folder with none of model\.safetensors\.index\.json, /],
     ['that is empty', 'empty.pt', '', /not readable as a checkpoint/],
     ['that is a web page', 'page.pt', '<!doctype html><title>404</title>', /not readable as a checkpoint/],
     ['of PyTorch before 1.6', 'ancient.pt', Uint8Array.of(0x80, 2, 0x8a, 10), /from before version 1\.6/],

@@ -1,11 +1,13 @@
 /** Checkpoints on disk: reading by ranges, and writing that never leaves a half-written file behind. */
-import { open } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { HostTensor, Safetensors, StateDict } from '@actionclip/tensor';
 import type { ByteSource } from './byte-source.ts';
-import { type CheckpointContents, openCheckpoint } from './contents.ts';
+import { type CheckpointContents, contentsOf, openCheckpoint, openTensorFile, type TensorFile } from './contents.ts';
 import { CheckpointError } from './errors.ts';
 import { type Checkpoint, readContents } from './load.ts';
 import { openSafetensors } from './safetensors-source.ts';
+import { joinShards, readShardIndex } from './shards.ts';
 import { readable, writeSafetensors } from './write.ts';
 
 /**
@@ -16,15 +18,60 @@ export async function readCheckpointFile(path: string): Promise<Checkpoint> {
   return withCheckpointFile(path, readContents);
 }
 
+/** What a folder may hold, in the order in which it is looked for. */
+const CHECKPOINT_NAMES = [
+  'model.safetensors.index.json',
+  'model.safetensors',
+  'pytorch_model.bin.index.json',
+  'pytorch_model.bin',
+];
+const INDEX_ENDING = '.index.json';
+
 /**
  * Opens a checkpoint of any known layout while `use` runs.
+ * @param path The file; of a checkpoint in several files its `.index.json`, or the folder of either.
  * @throws CheckpointError where there is no such file or it cannot be read.
  */
 export async function withCheckpointFile<Result>(
   path: string,
   use: (contents: CheckpointContents) => Promise<Result>,
 ): Promise<Result> {
-  return withFile(path, async (bytes) => use(await openCheckpoint(bytes)));
+  const file = await checkpointPath(path);
+  if (!file.endsWith(INDEX_ENDING)) return withFile(file, async (bytes) => use(await openCheckpoint(bytes)));
+  const index = await withFile(file, readShardIndex);
+  const names = [...new Set(index.fileOf.values())];
+  const paths = names.map((name) => join(dirname(file), name));
+  return withFiles(paths, async (sources) => {
+    const opened = new Map<string, TensorFile>();
+    for (const [i, name] of names.entries()) opened.set(name, await openTensorFile(sources[i] as ByteSource));
+    return use(contentsOf(joinShards(index, opened)));
+  });
+}
+
+/**
+ * The checkpoint's own path where a folder is given, else the path as it is.
+ * @throws CheckpointError where a folder holds no file of a known name.
+ */
+export async function checkpointPath(path: string): Promise<string> {
+  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+  if (!isFolder) return path;
+  const names = new Set(await readdir(path));
+  const name = CHECKPOINT_NAMES.find((one) => names.has(one));
+  if (name !== undefined) return join(path, name);
+  throw new CheckpointError(
+    `${path}: a folder with none of ${CHECKPOINT_NAMES.join(', ')}`,
+    'name the file of the checkpoint',
+  );
+}
+
+async function withFiles<Result>(
+  paths: readonly string[],
+  use: (files: readonly ByteSource[]) => Promise<Result>,
+  opened: readonly ByteSource[] = [],
+): Promise<Result> {
+  const [next, ...rest] = paths;
+  if (next === undefined) return use(opened);
+  return withFile(next, (file) => withFiles(rest, use, [...opened, file]));
 }
 
 /** The system takes no more than 2 GiB at once. */
@@ -36,8 +83,8 @@ export async function withFile<Result>(path: string, use: (bytes: ByteSource) =>
     throw new CheckpointError(`${path}: ${systemReason(cause)}`, 'check the path of the checkpoint', { cause });
   });
   try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw new CheckpointError(`${path}: not a file`, 'check the path of the checkpoint');
+    const status = await file.stat();
+    if (!status.isFile()) throw new CheckpointError(`${path}: not a file`, 'check the path of the checkpoint');
     const read = async (offset: number, length: number, memory?: Uint8Array): Promise<Uint8Array> => {
       const bytes = memory?.subarray(0, length) ?? new Uint8Array(length);
       let done = 0;
@@ -50,7 +97,7 @@ export async function withFile<Result>(path: string, use: (bytes: ByteSource) =>
       }
       return bytes;
     };
-    return await use({ name: path, size: stat.size, read });
+    return await use({ name: path, size: status.size, read });
   } finally {
     await file.close();
   }
