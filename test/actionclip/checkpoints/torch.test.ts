@@ -6,6 +6,7 @@ import { memorySource } from '../../../packages/actionclip/src/checkpoints/byte-
 import { CheckpointError } from '../../../packages/actionclip/src/checkpoints/errors.ts';
 import { readCheckpoint } from '../../../packages/actionclip/src/checkpoints/load.ts';
 import { openTorchArchive } from '../../../packages/actionclip/src/checkpoints/torch.ts';
+import { isSame } from './same.ts';
 import { archive, call, dict, floats, global, number, pickle, string, tensor } from './torch-archive.ts';
 
 const MODEL = new URL('../../../../shared/fixtures/model/', import.meta.url);
@@ -32,7 +33,8 @@ describe('a checkpoint that PyTorch wrote', () => {
     const plain = await load('mean/clip.pt');
     expect([...plain.tensors.keys()]).toEqual([...checkpoint.tensors.keys()]);
     expect(plain.tensors.size).toBeGreaterThan(50);
-    for (const [name, { data }] of plain.tensors) expect(checkpoint.tensors.get(name)?.data, name).toEqual(data);
+    const different = [...plain.tensors].filter(([name, tensor]) => !isSame(checkpoint.tensors.get(name), tensor));
+    expect(different.map(([name]) => name)).toEqual([]);
   });
 
   it('is rounded to half precision in the TorchScript archive, without the three sizes', async () => {
