@@ -1,10 +1,8 @@
-/** Labels and templates as they are given on a command line: in the line itself, in a file, or by a name. */
+/** Labels as they are given on a command line: in the line itself, or in a file. */
 import { readFile } from 'node:fs/promises';
 import { parseCsv } from '../data/csv.ts';
 import { codeOf, messageOf } from '../data/errors.ts';
 import { parseLabels } from '../data/lists.ts';
-import { nearest } from '../nearest.ts';
-import { parseTemplates, templateSet, templateSetNames } from '../prompts/template-sets.ts';
 import { OptionError } from './options.ts';
 
 /**
@@ -81,26 +79,13 @@ export async function labelsFrom({
   return labels;
 }
 
-/**
- * The templates that `--templates` gives: a set's name, or a file with one on each line; ActionCLIP's where absent.
- * @throws OptionError where it is neither, PromptError for a line of the file that is no template.
- */
-export async function templatesFrom(given = 'actionclip'): Promise<readonly string[]> {
-  const named = templateSet(given);
-  if (named !== undefined) return named;
-  const near = nearest(given, templateSetNames);
-  const sets = `give a file with one template on each line, or a set: ${templateSetNames.join(', ')}`;
-  const advice = near.length > 0 ? `did you mean ${near.join(' or ')}?` : sets;
-  return parseTemplates(await readText('--templates', given, advice), given);
-}
-
-async function readText(option: string, file: string, advice = 'check the path'): Promise<string> {
+async function readText(option: string, file: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
   } catch (error) {
     const isMissing = codeOf(error) === 'ENOENT';
     const isText = !(error instanceof TypeError);
     const problem = isMissing ? 'does not exist' : isText ? `cannot be read (${messageOf(error)})` : 'is not UTF-8';
-    throw new OptionError(`${option}: ${file} ${problem}`, advice);
+    throw new OptionError(`${option}: ${file} ${problem}`, 'check the path');
   }
 }

@@ -61,6 +61,7 @@ export async function openRecognizerFrom(values: RecognizerValues, terminal: Ter
   ]);
   const weights = await resolveWeights(name, { signal: terminal.signal });
   const device = await openDeviceFrom(values, terminal);
+  terminal.progress(`Opening ${name}`);
   const recognizer = await openRecognizer(weights, {
     signal: terminal.signal,
     ...(head === undefined ? {} : { temporal: head }),

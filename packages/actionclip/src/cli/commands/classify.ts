@@ -1,28 +1,22 @@
 /** `actionclip classify`: which of the labels given fits each video best, for people, as JSON, and as a page. */
-import type { Classification, ClassifyOptions, VideoOutcome } from '../../recognize/types.ts';
+import type { Recognizer } from '../../recognize/recognizer.ts';
+import type { Classification, ClassifyOptions, VideoOutcome, ViewOptions } from '../../recognize/types.ts';
 import type { RecognizedVideo } from '../../report/recognition.ts';
 import { defineCommand } from '../command.ts';
-import { deviceOptions, openDeviceFrom } from '../device-options.ts';
-import { OptionError, type OptionTable, oneOf, positive, text, type Values, wholeFrom } from '../options.ts';
+import { type OptionTable, text, type Values, wholeFrom } from '../options.ts';
+import { openRecognizerFrom, recognizerOptions, viewOptionsOf } from '../recognizer-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 const classifyOptions = {
   labels: { place: 'LIST', kind: text, help: 'the actions to choose from: "archery, juggling balls"' },
   labelsFile: { place: 'FILE', kind: text, help: 'or a file of them: CSV with the header "id,name", or one on a line' },
-  weights: { place: 'WEIGHTS', kind: text, help: 'the model: a file or a name, see below' },
-  templates: { place: 'SET|FILE', kind: text, help: 'sentences around the labels: the name of a set, or a file' },
-  clips: { place: 'N', kind: wholeFrom(1), help: 'looks over time at each video or window; 1 unless told' },
-  crops: { place: '1|3', kind: oneOf('1', '3'), help: 'squares of each frame: the centre, or three; 1 unless told' },
-  window: { place: 'SECONDS', kind: positive, help: 'slide a window of this length over the video' },
-  stride: { place: 'SECONDS', kind: positive, help: 'from one window to the next; half a window unless told' },
-  top: { place: 'N', kind: wholeFrom(1), help: 'how many labels to show; 5 unless told' },
-  json: { help: 'one JSON object a line for each video, see docs/classify-json.md' },
+  ...recognizerOptions,
+  templates: { place: 'SET|FILE', kind: text, help: "texts around the labels; actionclip, the paper's 16" },
+  top: { place: 'N', kind: wholeFrom(1), help: 'how many labels are shown; 5' },
+  json: { help: 'one JSON object a line for each video, as in docs/classify-json.md' },
   html: { place: 'FILE', kind: text, help: 'also write a page with pictures, bars, curves and timelines' },
   noFilmstrip: { help: 'draw no frames on the terminal' },
-  ...deviceOptions,
 } as const satisfies OptionTable;
-
-type ClassifyValues = Values<typeof classifyOptions>;
 
 const DEFAULT_TOP = 5;
 
@@ -32,75 +26,62 @@ export const classify = defineCommand({
   options: classifyOptions,
   examples: [
     'actionclip classify clip.mp4 --labels "archery, juggling balls, yoga" --weights runs/train-k400/best.safetensors',
-    'actionclip classify *.mp4 --labels-file labels.csv --weights vit-b-16-8f.pt --json > results.jsonl',
-    'actionclip classify match.mkv --labels "goal, foul, crowd" --weights vit-b-16-8f.pt --window 4 --html match.html',
+    'actionclip classify *.mp4 --labels-file labels.csv --weights hub:ViT-B/16 --json > results.jsonl',
+    'actionclip classify match.mkv --labels "goal, foul, crowd" --weights hub:ViT-B/16 --window 4 --html match.html',
   ],
   notes: `A VIDEO is a video file or a folder of frames. A label that holds a comma stands in double quotes:
---labels '"clean and jerk, heavy", yoga'.
-
-WEIGHTS are a file of "actionclip train", such as runs/train-k400/best.safetensors.`,
+--labels '"clean and jerk, heavy", yoga'. Videos that cannot be read are named at the end, and the exit code is 1.`,
   async run({ values, positionals: paths }, terminal) {
-    if (values.stride !== undefined && values.window === undefined) {
-      throw new OptionError('--stride is of sliding windows', 'give --window too');
-    }
-    const weights = weightsFrom(values);
-    const { labelsFrom, templatesFrom } = await import('../lists.ts');
+    const views = viewOptionsOf(values);
+    const { labelsFrom } = await import('../lists.ts');
+    const { readTemplates } = await import('../../prompts/template-files.ts');
     const { refuseFoldersOfVideos } = await import('../videos.ts');
     const labels = await labelsFrom(values);
-    const templates = await templatesFrom(values.templates);
+    const templates = await readTemplates(values.templates ?? 'actionclip');
     await refuseFoldersOfVideos(paths);
-    const device = await openDeviceFrom(values, terminal);
+    const { recognizer, weights, close } = await openRecognizerFrom(values, terminal);
     try {
-      await classifyVideos({ paths, labels, weights, values, templates }, terminal);
+      await classifyVideos({ paths, labels, templates, views, weights, values, recognizer }, terminal);
     } finally {
-      await device.close();
+      await close();
     }
   },
 });
 
-function weightsFrom({ weights }: ClassifyValues): string {
-  if (weights !== undefined) return weights;
-  throw new OptionError(
-    'There is no model',
-    'give --weights FILE: the best.safetensors of a run of "actionclip train"',
-  );
-}
-
 interface Request {
   readonly paths: readonly string[];
   readonly labels: readonly string[];
-  readonly weights: string;
   readonly templates: readonly string[];
-  readonly values: ClassifyValues;
+  readonly views: ViewOptions;
+  readonly recognizer: Recognizer;
+  /** The file of the recognizer's model. */
+  readonly weights: string;
+  readonly values: Values<typeof classifyOptions>;
 }
 
+/** @throws DataError at the end, where videos could not be read. */
 async function classifyVideos(request: Request, terminal: Terminal): Promise<void> {
-  const { paths, labels, weights, values } = request;
-  const [{ openRecognizer, videoFiles }, { DataError }, show] = await Promise.all([
-    import('../../recognize/index.ts'),
+  const { paths, labels, templates, views, recognizer } = request;
+  const [{ videoFiles }, { DataError }, show] = await Promise.all([
+    import('../../recognize/open.ts'),
     import('../../data/errors.ts'),
     presenter(request, terminal),
   ]);
-  terminal.progress(`Opening ${weights}`);
-  const recognizer = await openRecognizer(weights, { signal: terminal.signal });
-  const { model } = recognizer;
-  const { resolution } = model.clip.sizes.vision;
-  terminal.say(`Model: ${weights}, ${model.frames} frames of ${resolution} x ${resolution} pixels`);
-  let doing = '';
+  let name = '';
   const videos = videoFiles(paths).map(({ path, open }, index) => ({
     path,
     open: () => {
-      doing = `${paths.length > 1 ? `${index + 1}/${paths.length} ` : ''}${path}`;
-      terminal.progress(`${doing}: decoding`);
+      name = `${paths.length > 1 ? `${index + 1}/${paths.length} ` : ''}${path}`;
+      terminal.progress(`${name}: decoding`);
       return open();
     },
   }));
   const options: ClassifyOptions = {
-    ...viewsFrom(values),
-    templates: request.templates,
+    ...views,
+    templates,
     signal: terminal.signal,
     onEncoded: ({ pictures, totalPictures }) =>
-      terminal.progress(`${doing}: ${pictures} of ${totalPictures} frames encoded`),
+      terminal.progress(`${name}: ${pictures} of ${totalPictures} frames encoded`),
   };
   terminal.progress(`Encoding ${labels.length} labels`);
   const broken: string[] = [];
@@ -116,20 +97,6 @@ async function classifyVideos(request: Request, terminal: Terminal): Promise<voi
       'see above why',
     );
   }
-}
-
-function viewsFrom({
-  clips,
-  crops,
-  window,
-  stride,
-}: ClassifyValues): Pick<ClassifyOptions, 'clips' | 'crops' | 'window' | 'stride'> {
-  return {
-    ...(clips === undefined ? {} : { clips }),
-    ...(crops === undefined ? {} : { crops: crops === '3' ? 3 : 1 }),
-    ...(window === undefined ? {} : { window }),
-    ...(stride === undefined ? {} : { stride }),
-  };
 }
 
 /** Shows each outcome as it comes, and writes the page at the end. */
