@@ -34,12 +34,18 @@ function endAfter(error: unknown, terminal: Terminal): void {
     if (error instanceof InterruptedError && error.message !== '') terminal.say(error.message);
     process.exit(interruptedCode);
   }
-  terminal.say(isForUser(error) ? error.message : fault(error));
+  terminal.say(isForUser(error) ? error.message : isOfSystem(error) ? ofSystem(error) : fault(error));
   process.exitCode = failureCode;
 }
 
 /** The errors of these packages are sentences for the user; any other is a fault of the program. */
 const isForUser = (error: unknown): error is Error => error instanceof Error && 'hint' in error;
+
+/** A file or folder that the system refuses: no fault of the program. */
+const isOfSystem = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && 'syscall' in error && 'code' in error;
+
+const ofSystem = ({ message }: Error): string => `${message}; check the path, who may use it, and the space there`;
 
 /** The whole stack, and what to do with it. */
 const fault = (error: unknown): string =>

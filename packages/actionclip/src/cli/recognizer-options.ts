@@ -55,11 +55,12 @@ export interface OpenedRecognizer {
 export async function openRecognizerFrom(values: RecognizerValues, terminal: Terminal): Promise<OpenedRecognizer> {
   const { weights: name, head, frames, resolution } = values;
   if (name === undefined) throw missingWeights();
-  const [{ resolveWeights }, { openRecognizer }] = await Promise.all([
+  const [{ resolveWeights }, { openRecognizer }, { weightsProgress }] = await Promise.all([
     import('../hub/resolve.ts'),
     import('../recognize/open.ts'),
+    import('./fetch-progress.ts'),
   ]);
-  const weights = await resolveWeights(name, { signal: terminal.signal });
+  const weights = await resolveWeights(name, weightsProgress(terminal));
   const device = await openDeviceFrom(values, terminal);
   terminal.progress(`Opening ${name}`);
   const recognizer = await openRecognizer(weights, {
