@@ -55,7 +55,7 @@ async function checkFrames({ path, level, source: options }: ClipCheck): Promise
     const numbered = numberedFiles(await readdir(path), options);
     if (numbered > frames) {
       throw new DataError(
-        `${path}: ${numbered} frames are numbered, but the numbers are without a gap only up to the ${frames}th`,
+        `${path}: of ${numbered} numbered frames only the first ${frames} follow each other without a gap`,
         'extract them again',
       );
     }

@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { throwIfInterrupted } from '../interrupted.ts';
 import type { CheckResult, ClipCheck } from './check-clip.ts';
 import type { CheckReply, CheckRequest } from './check-protocol.ts';
+import { counted } from './counted.ts';
 
 export interface CheckPoolOptions {
   /** child processes */
@@ -74,7 +75,7 @@ class CheckingChild {
       const timer = setTimeout(() => {
         finish();
         this.end();
-        resolve({ reason: `given up: it was not checked within ${timeoutSeconds} seconds`, givenUp: true });
+        resolve({ reason: `given up: it was not checked within ${counted(timeoutSeconds, 'second')}`, givenUp: true });
       }, timeoutSeconds * 1000);
       const onMessage = (reply: CheckReply): void => {
         if (reply.kind === 'ready' || reply.id !== id) return;

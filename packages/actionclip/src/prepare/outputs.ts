@@ -4,6 +4,7 @@ import path from 'node:path';
 import { writeFileAtomically } from '../checkpoints/atomic-file.ts';
 import { formatCsvField } from '../data/csv.ts';
 import { fitsClipList, formatClipList, formatLabels } from '../data/lists.ts';
+import { counted } from './counted.ts';
 import type { PreparedClip, PrepareReport } from './report.ts';
 
 export const journalFile = 'prepare.journal.jsonl';
@@ -60,10 +61,11 @@ export function formatOutputs({ labels, textOf, clips, missing, keepBroken }: Pr
   if (splits.val.length === 0 && splits.test.length > 0)
     notes.push('val.txt holds the test clips, as there are no others');
   if (unlistable > 0) {
-    notes.push(`${unlistable} clips have names that a list file cannot hold; they are in clips.csv only`);
+    notes.push(`in clips.csv only, as no list file can hold their names: ${counted(unlistable, 'clip')}`);
   }
   const without = labels.filter((label) => !sound.some((clip) => clip.label === label));
-  if (without.length > 0) notes.push(`${without.length} classes have no clip, such as "${without[0]}"`);
+  if (without.length > 0)
+    notes.push(`without a clip: ${counted(without.length, 'class', 'classes')}, such as "${without[0]}"`);
 
   contents.set('labels.csv', formatLabels(labels));
   contents.set(

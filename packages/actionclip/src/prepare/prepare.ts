@@ -13,6 +13,7 @@ import { loadNodeAv } from '../data/video-node-av.ts';
 import { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
 import type { CheckLevel, CheckResult } from './check-clip.ts';
 import { runChecks } from './check-pool.ts';
+import { counted } from './counted.ts';
 import { type FrameNumbering, numberingOf } from './frame-names.ts';
 import { type ClipState, type Journal, openJournal } from './journal.ts';
 import { labelKey, matchLabels } from './label-names.ts';
@@ -171,7 +172,7 @@ function withSplits(
   }
   if (clips.some(({ split }) => split !== '')) {
     const open = clips.filter(({ split }) => split === '').length;
-    if (open > 0) warnings.push(`${open} clips have no split; they are in clips.csv only`);
+    if (open > 0) warnings.push(`in clips.csv only, as they have no split: ${counted(open, 'clip')}`);
     return { clips, notes: [...notes, ...warnings] };
   }
   const divided = divide(clips, validationFraction, seed);

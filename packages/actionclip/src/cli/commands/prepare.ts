@@ -1,4 +1,5 @@
 /** `actionclip prepare`: list files from the folders in which data sets come, with a check of every clip. */
+import { counted } from '../../prepare/counted.ts';
 import { datasetLayoutNames } from '../../prepare/layout-names.ts';
 import type { CheckProgress } from '../../prepare/prepare.ts';
 import type { PrepareReport } from '../../prepare/report.ts';
@@ -111,8 +112,6 @@ function summary(report: PrepareReport, progress: CheckProgress | undefined): st
       : []),
   ];
 }
-
-const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
 
 /** An argument as a shell takes it. */
 const quoted = (argument: string): string =>

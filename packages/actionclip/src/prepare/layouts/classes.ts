@@ -1,6 +1,7 @@
 /** A folder for each class, with videos or folders of frames in it; optionally `train/`, `val/` or `test/` above. */
 import { DataError } from '../../data/errors.ts';
 import { replaceUnderscores } from '../../prompts/templates.ts';
+import { counted } from '../counted.ts';
 import type { LabelledClip, Layout, LayoutResult, ListedClip, Split, Tree } from './layout.ts';
 
 const splitFolders: ReadonlyMap<string, Split> = new Map([
@@ -68,7 +69,7 @@ function read({ clips }: Tree): LayoutResult {
     const split = splits ? (splitFolders.get((parts[0] ?? '').toLowerCase()) ?? '') : '';
     labelled.push({ ...clip, label, split, group: '' });
   }
-  const notes = loose === 0 ? [] : [`${loose} clips lie in no class folder; left out`];
+  const notes = loose === 0 ? [] : [`left out, as they lie in no class folder: ${counted(loose, 'clip')}`];
   return { labels: [...new Set(labelled.map(({ label }) => label))].sort(), clips: labelled, missing: [], notes };
 }
 

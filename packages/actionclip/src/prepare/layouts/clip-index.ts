@@ -1,4 +1,5 @@
 /** Finds clips by the names that annotations use: file names without extension, wherever they lie. */
+import { counted } from '../counted.ts';
 import { labelKey } from '../label-names.ts';
 import { baseName, type ListedClip } from './layout.ts';
 
@@ -50,6 +51,6 @@ export class ClipIndex {
   /** One sentence on names that several clips have, if that left a choice. */
   notesOnDoubles(): string[] {
     if (this.#doubles === 0) return [];
-    return [`${this.#doubles} annotated names have several files; the first by path was taken`];
+    return [`${counted(this.#doubles, 'annotated name')} with several files; the first by path was taken`];
   }
 }

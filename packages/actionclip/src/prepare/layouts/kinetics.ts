@@ -4,6 +4,7 @@
  */
 import { parseCsv } from '../../data/csv.ts';
 import { DataError } from '../../data/errors.ts';
+import { counted } from '../counted.ts';
 import { ClipIndex, stemOf } from './clip-index.ts';
 import {
   type Annotation,
@@ -82,7 +83,7 @@ function read({ clips, annotations }: Tree): LayoutResult {
     found.push({ ...clip, label, split, group: id });
   };
   const unmatched = rows.filter((row) => {
-    const folders = [row.label, row.split];
+    const folders = [row.label, ...[...splitNames].flatMap(([name, split]) => (split === row.split ? [name] : []))];
     // A file with the bare id cannot be told to be this clip where the id has several.
     const bare = rowsOfId.get(row.id) === 1 ? index.find(row.id, folders) : undefined;
     const clip = index.find(nameOf(row), folders) ?? bare;
@@ -100,7 +101,9 @@ function read({ clips, annotations }: Tree): LayoutResult {
     clips: found,
     missing,
     notes: [
-      ...(unlabelled === 0 ? [] : [`${unlabelled} rows have no label, as test sets do; left out`]),
+      ...(unlabelled === 0
+        ? []
+        : [`left out, as they have no label (test sets have none): ${counted(unlabelled, 'row')}`]),
       ...noteOnShortened(shortened),
       ...noteOnShort(clips, taken),
       ...index.notesOnDoubles(),
@@ -205,7 +208,7 @@ function noteOnShortened(pairs: ReadonlyMap<Row, ListedClip>): string[] {
   if (first === undefined) return [];
   const [row, clip] = first;
   return [
-    `${pairs.size} ids lost characters at their beginning and were matched by what is left and the times, such as "${clip.path}" for ${row.id}`,
+    `matched by what is left and the times: ${counted(pairs.size, 'id')} that lost characters at the beginning, such as "${clip.path}" for ${row.id}`,
   ];
 }
 
@@ -217,6 +220,6 @@ function noteOnShort(clips: readonly ListedClip[], taken: TakenClips): string[] 
   const [first] = short;
   if (first === undefined) return [];
   return [
-    `${short.length} files have ids of fewer than ${idLength} characters and match no row, such as "${first.path}": their ids may have lost characters`,
+    `matched by no row: ${counted(short.length, 'file')} with an id of fewer than ${idLength} characters, which may have lost some, such as "${first.path}"`,
   ];
 }

@@ -1,5 +1,6 @@
 /** What a layout of a data set on disk is: how it is told by its files, and how its clips get classes and splits. */
 import { DataError } from '../../data/errors.ts';
+import { counted } from '../counted.ts';
 
 /** A video file, or a folder of frames. */
 export interface ListedClip {
@@ -120,7 +121,7 @@ export class TakenClips {
     const others = clips.filter(({ path }) => !this.#places.has(path));
     const [first] = others;
     if (first === undefined) return [];
-    const count = others.length === 1 ? 'one clip is' : `${others.length} clips are`;
-    return [`${count} in the folder but in no annotation used here, such as "${first.path}"; left out`];
+    const count = counted(others.length, 'clip');
+    return [`left out, as no annotation used here names them: ${count} in the folder, such as "${first.path}"`];
   }
 }

@@ -1,5 +1,6 @@
 /** The layouts by name, and how the one that is there is told. */
 import { DataError } from '../../data/errors.ts';
+import { counted } from '../counted.ts';
 import type { DatasetLayoutName } from '../layout-names.ts';
 import { classes } from './classes.ts';
 import { hmdb51 } from './hmdb51.ts';
@@ -44,7 +45,7 @@ export function chooseLayout(name: DatasetLayoutName | 'auto', tree: Tree, folde
   const chosen = first ?? fitting[0];
   if (chosen !== undefined) return chosen;
   throw new DataError(
-    `${folder}: its ${tree.clips.length} clips lie in no class folders and there are no annotations beside them`,
+    `${folder}: ${counted(tree.clips.length, 'clip')} in no class folders, and no annotations beside them`,
     'expected FOLDER/CLASS/CLIP, the annotation files of Kinetics, UCF101, HMDB51 or Something-Something, or a table "path,label"; name files that lie elsewhere with --annotations',
   );
 }
