@@ -1,10 +1,12 @@
 /** Runs on clips that the user has: the paper's by a YAML file, or any by lists or a table. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { describeCheckpoint } from '../checkpoints/describe.ts';
+import { withCheckpointFile } from '../checkpoints/files.ts';
 import { DataError } from '../data/errors.ts';
 import { readClipTable } from '../data/lists.ts';
 import { evaluateFeatures } from '../evaluate/evaluate.ts';
-import { readTrainingCheckpoint } from '../train/checkpoint.ts';
+import { resolveWeights } from '../hub/resolve.ts';
 import type { Config } from '../train/config.ts';
 import { ConfigError, type ConfigOverrides, configFrom, parseConfig } from '../train/config-file.ts';
 import { type DatasetOptions, type RunData, readRunData } from '../train/datasets.ts';
@@ -32,30 +34,57 @@ export async function configRun(options: RunOptions, signal?: AbortSignal): Prom
   const data = await readRunData(config, line);
   const opened = await openModel(describeModel(config), config.seed);
   const { weights, pretrainedText } = config.network;
-  if (weights !== undefined) await loadClipWeights(opened.model, weights, { text: pretrainedText });
-  if (config.pretrain !== undefined) await loadPretrained(opened.model, config.pretrain);
+  const fetching = signal === undefined ? {} : { signal };
+  if (weights !== undefined) {
+    await loadClipWeights(opened.model, await resolveWeights(weights, fetching), { text: pretrainedText });
+  }
+  if (config.pretrain !== undefined) {
+    await loadPretrained(opened.model, await resolveWeights(config.pretrain, fetching));
+  }
   if (weights === undefined && config.pretrain === undefined && config.resume === undefined) {
     line('warning: the towers start at random; name a file with the weights of CLIP as network.weights');
   }
   await runOn({ config, data, opened, datasets: {}, signal });
 }
 
-/** The small model on anyone's clips, from scratch or from another run's model. */
+/** A model on anyone's clips: the small one from scratch, another run's, or a published one. */
 export async function clipsRun(options: RunOptions, signal?: AbortSignal): Promise<void> {
   const { line } = openConsole();
-  const start = options.init === undefined ? undefined : await readTrainingCheckpoint(options.init);
-  const known = start?.description;
-  const config = clipsConfig(options, known);
+  const init = await startOf(options.init, signal);
+  const config = clipsConfig(options, init);
   const data = options.clipsTable === undefined ? await readRunData(config, line) : await tableData(options, line);
-  const description = known === undefined ? describeModel(config, smallModel(data.labels)) : adapted(known, config);
+  const description =
+    init === undefined ? describeModel(config, smallModel(data.labels)) : adapted(init.description, config);
   const opened = await openModel(description, config.seed);
-  if (options.init !== undefined) {
-    await loadPretrained(opened.model, options.init, {
-      otherHead: description.temporal !== known?.temporal,
+  if (init !== undefined) {
+    await loadPretrained(opened.model, init.path, {
+      otherHead: description.temporal !== init.description.temporal,
       otherResolution: options.size !== undefined,
     });
   }
-  await runOn({ config, data, opened, datasets: smallData(config.data.inputSize), signal });
+  const datasets = init?.kind === 'published' ? {} : smallData(config.data.inputSize);
+  await runOn({ config, data, opened, datasets, signal });
+}
+
+/** How training is done by what it starts from: the published models with the rates and the decay of the paper. */
+const recipes = {
+  scratch: { lr: 1.5e-3, f_ratio: 2, weight_decay: 0.1 },
+  small: { lr: 1e-3, f_ratio: 2, weight_decay: 0.1 },
+  published: { lr: 5e-6, f_ratio: 10, weight_decay: 0.2 },
+} as const;
+
+/** The weights that training starts from, and which model they are of. */
+interface Start {
+  readonly path: string;
+  readonly description: ModelDescription;
+  readonly kind: 'small' | 'published';
+}
+
+async function startOf(init: string | undefined, signal: AbortSignal | undefined): Promise<Start | undefined> {
+  if (init === undefined) return undefined;
+  const path = await resolveWeights(init, signal === undefined ? {} : { signal });
+  const { description } = await withCheckpointFile(path, async (contents) => describeCheckpoint(contents));
+  return { path, description, kind: description.vocabulary === 'clip' ? 'published' : 'small' };
 }
 
 /** The model of a checkpoint with the frames, the input size and the head of a configuration. */
@@ -64,7 +93,9 @@ function adapted(known: ModelDescription, config: Config): ModelDescription {
   return { ...known, sizes, frames, ...(temporal === undefined ? {} : { temporal }) };
 }
 
-function clipsConfig(options: RunOptions, known: ModelDescription | undefined): Config {
+function clipsConfig(options: RunOptions, init: Start | undefined): Config {
+  const known = init?.description;
+  const recipe = recipes[init?.kind ?? 'scratch'];
   const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     ...overridesOf(options),
@@ -84,10 +115,9 @@ function clipsConfig(options: RunOptions, known: ModelDescription | undefined): 
     solver: {
       precision: options.precision,
       epochs,
-      lr: options.lr ?? (known === undefined ? 1.5e-3 : 1e-3),
+      ...recipe,
+      ...(options.lr === undefined ? {} : { lr: options.lr }),
       lr_warmup_step: Math.min(1, epochs / 10),
-      f_ratio: 2,
-      weight_decay: 0.1,
       max_gradient_norm: 1,
     },
     logging: { eval_freq: 5 },

@@ -15,7 +15,11 @@ const trainOptions = {
     kind: text,
     help: 'in place of the lists: CSV "path,label,text,group,split"',
   },
-  init: { place: 'FILE', kind: text, help: 'start from the model of a checkpoint of this program' },
+  init: {
+    place: 'FILE',
+    kind: text,
+    help: 'start from the weights of a checkpoint or a hub name (actionclip fetch --list)',
+  },
   frames: { place: 'N', kind: wholeFrom(1), help: 'frames per clip' },
   size: { place: 'N', kind: wholeFrom(8), help: "side of the model's input in pixels" },
   epochs: { place: 'N', kind: wholeFrom(1), help: 'passes over the training clips' },
