@@ -60,6 +60,9 @@ export { type FrameSourceOptions, openFrameSource, type VideoDecoder } from './d
 export { Random, RandomError, type RandomState } from './data/random.ts';
 export { type FrameSampling, sampleFrames } from './data/sampling.ts';
 
+export { type DiagnoseOptions, type Diagnosis, diagnose } from './doctor/diagnose.ts';
+export { printDiagnosis } from './doctor/print.ts';
+
 export {
   type Evaluation,
   type EvaluationOptions,

@@ -30,6 +30,7 @@ export {
 } from './runtime/devices.ts';
 export { live } from './runtime/live.ts';
 export { type PlannedMemory, printPlan, type StepStats } from './runtime/step-stats.ts';
+export { type AdapterSupport, type WasmSupport, wasmSupport, webgpuAdapters } from './runtime/support.ts';
 export type { Shape } from './shape.ts';
 export type * from './shape-types.ts';
 export { gradients, realize, Tensor, type TensorLike } from './tensor.ts';

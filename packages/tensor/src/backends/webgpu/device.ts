@@ -50,7 +50,7 @@ const wantedLimits = [
 ] as const;
 
 /** Features that kernels have variants for. */
-const wantedFeatures = [
+export const wantedFeatures = [
   'shader-f16',
   'subgroups',
   'subgroup-size-control',
