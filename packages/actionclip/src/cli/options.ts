@@ -97,6 +97,7 @@ export function parseOptions<Table extends OptionTable>(
     allowPositionals: true,
     tokens: true,
   });
+  if (tokens.some((token) => token.kind === 'option' && token.name === 'help')) return 'help';
   const values = new Map<string, unknown>();
   const positionals: string[] = [];
   for (const token of tokens) {
@@ -105,7 +106,6 @@ export function parseOptions<Table extends OptionTable>(
       positionals.push(token.value);
       continue;
     }
-    if (token.name === 'help') return 'help';
     const key = keys.get(token.name);
     const option = key === undefined ? undefined : table[key];
     if (key === undefined || option === undefined) throw unknownOption(token.rawName, [...keys.keys()]);
