@@ -11,10 +11,11 @@ import type { EvaluationSubject } from '../evaluate/subject.ts';
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 export function evaluationJson(subject: EvaluationSubject): Json {
-  const { weights, labels, selected, templates, views, frames, result } = subject;
+  const { weights, mixture, labels, selected, templates, views, frames, result } = subject;
   const { full, halves, splits, baseToNovel, broken } = result;
   return {
     weights,
+    mixture: mixture === undefined ? null : { pretrained: mixture.pretrained, alpha: mixture.alpha },
     frames,
     views: { clips: views.clips, crops: views.crops },
     templates,

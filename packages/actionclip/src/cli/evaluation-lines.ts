@@ -4,6 +4,7 @@ import {
   clipsPerSecond,
   type FigureTable,
   mistakeTable,
+  mixtureTable,
   percent,
   protocolTable,
   viewsText,
@@ -16,14 +17,12 @@ import { lineWidth } from './drawing/text-width.ts';
 const shownRows = 10;
 
 export function evaluationLines(subject: EvaluationSubject, canvas: Canvas): string[] {
-  const { result, labels, templates, templateName } = subject;
-  const { full, broken } = result;
-  const counted = `${full.labels.length} clips${broken.length === 0 ? '' : `, ${broken.length} more cannot be read`}`;
+  const { full } = subject.result;
   const protocol = protocolTable(subject);
   const classes = classTable(subject, shownRows);
   const mistakes = mistakeTable(subject, shownRows);
   return [
-    `${counted}, ${labels.length} classes, ${templates.length} templates (${templateName}), ${viewsText(subject)}`,
+    headLine(subject),
     `top-1       ${percent(full.top1).padStart(7)}`,
     `top-5       ${percent(full.top5).padStart(7)}`,
     `mean class  ${percent(full.meanClassAccuracy).padStart(7)}`,
@@ -33,6 +32,19 @@ export function evaluationLines(subject: EvaluationSubject, canvas: Canvas): str
     '',
     `${clipsPerSecond(subject).toFixed(1)} clips/s`,
   ];
+}
+
+/** The same for mixtures of two checkpoints, one row for each. */
+export function mixtureLines(subjects: readonly EvaluationSubject[], canvas: Canvas): string[] {
+  const [first] = subjects;
+  return [...(first === undefined ? [] : [headLine(first)]), ...tableLines(mixtureTable(subjects), canvas)];
+}
+
+function headLine(subject: EvaluationSubject): string {
+  const { result, labels, templates, templateName } = subject;
+  const { full, broken } = result;
+  const counted = `${full.labels.length} clips${broken.length === 0 ? '' : `, ${broken.length} more cannot be read`}`;
+  return `${counted}, ${labels.length} classes, ${templates.length} templates (${templateName}), ${viewsText(subject)}`;
 }
 
 /** Space between two columns. */

@@ -1,11 +1,14 @@
 /** An evaluation as a person sees it: what is evaluated, a line of progress, the figures, the clips that are broken. */
 import { availableParallelism } from 'node:os';
+import { openMixture } from '../checkpoints/open-mixture.ts';
 import { openCheckpointModel } from '../checkpoints/open-model.ts';
 import { readClipList } from '../data/lists.ts';
 import { type SelectedClips, selectFromLists, selectFromTable } from '../evaluate/clip-selection.ts';
 import { frequentHalf } from '../evaluate/protocols.ts';
 import { writeScores } from '../evaluate/scores-file.ts';
-import { openFileTextCache, rememberedTextSpace } from '../evaluate/text-cache-files.ts';
+import type { EvaluationSubject } from '../evaluate/subject.ts';
+import { textSpace } from '../evaluate/text-cache.ts';
+import { nodeDigest, openFileTextCache, rememberedTextSpace } from '../evaluate/text-cache-files.ts';
 import { evaluateZeroShot, type Protocol, type ZeroShotProgress } from '../evaluate/zero-shot.ts';
 import { zeroShotReport } from '../evaluate/zero-shot-report.ts';
 import { resolveWeights } from '../hub/resolve.ts';
@@ -15,7 +18,8 @@ import { writeReport } from '../report/report.ts';
 import type { EvalValues } from './commands/eval.ts';
 import { openDeviceFrom } from './device-options.ts';
 import { evaluationJson } from './evaluation-json.ts';
-import { evaluationLines } from './evaluation-lines.ts';
+import { evaluationLines, mixtureLines } from './evaluation-lines.ts';
+import { weightsProgress } from './fetch-progress.ts';
 import { OptionError } from './options.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -23,73 +27,108 @@ import type { Terminal } from './terminal.ts';
 const namedBroken = 20;
 
 export async function runEvaluation(values: EvalValues, terminal: Terminal): Promise<void> {
-  const { weights: name = '', templates: templateName = 'actionclip' } = values;
-  const templates = await readTemplates(templateName);
-  const known = values.list === undefined || values.labelsFile !== undefined;
-  const early = known ? await select(values, terminal) : undefined;
-  const weights = await resolveWeights(name, {
-    signal: terminal.signal,
-    onProgress: ({ name: file, done, total }) =>
-      terminal.progress(
-        `Fetching ${file}: ${megabytes(done)}${total === undefined ? '' : ` of ${megabytes(total)}`} MB`,
-      ),
-    onNote: terminal.say,
-  });
+  const { weights: name = '', interpolate, alpha, json, scores, html } = values;
+  const templates = await readTemplates(values.templates ?? defaultTemplates);
+  const needsModel = values.list !== undefined && values.labelsFile === undefined;
+  const early = needsModel ? undefined : await select(values, terminal);
+  const weights = await resolveWeights(name, weightsProgress(terminal));
+  const pretrained = interpolate && (await resolveWeights(interpolate, weightsProgress(terminal)));
   const device = await openDeviceFrom(values, terminal);
   try {
-    terminal.progress(`Opening ${weights}`);
-    const { frames, clips: places = 1, crops } = values;
-    const opened = await openCheckpointModel(weights, frames === undefined ? {} : { frames });
-    const { model, tokenizer, description } = opened;
-    const side = model.clip.sizes.vision.resolution;
-    terminal.say(`Model: ${weights}, head ${description.temporal}, ${model.frames} frames of ${side} x ${side} pixels`);
-    const selected = early ?? (await select(values, terminal, opened.labels));
-    const { labels, explanation } = cleanLabels(selected.labels, known ? (values.labelCleaning ?? 'auto') : 'as-is');
-    terminal.say(explanation);
-    sayClips(selected, values, terminal);
-    const { shortSide } = description;
-    const views = { clips: places, crops: crops === '3' ? 3 : 1 } as const;
-    const onProblem = terminal.say;
-    const result = await evaluateZeroShot(model, {
-      tokenizer,
-      entries: selected.entries,
-      labels,
-      templates,
-      protocol: await protocolOf(values, selected),
-      ...(places === 1 && views.crops === 1 ? {} : { views }),
-      ...(shortSide === undefined ? {} : { shortSide }),
-      ...(values.imageTemplate === undefined ? {} : { source: { imageTemplate: values.imageTemplate } }),
-      batchSize: values.batchSize ?? 8,
-      workers: values.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1), selected.entries.length),
-      texts: {
-        cache: openFileTextCache({ onProblem }),
-        space: await rememberedTextSpace(model, weights, { onProblem }),
-      },
-      signal: terminal.signal,
-      onProgress: progressLine(terminal),
-    });
-    terminal.progress('');
-    const subject = { weights, labels, selected, templates, templateName, views, frames: model.frames, result };
-    if (values.json) terminal.out(JSON.stringify(evaluationJson(subject)));
-    else for (const line of evaluationLines(subject, terminal)) terminal.out(line);
-    if (values.scores !== undefined) await writeScores(values.scores, result.full, labels, selected.entries);
-    if (values.html !== undefined) {
-      const facts: [string, string][] = [['device', (await device.backend()).description]];
-      await writeReport(values.html, zeroShotReport(subject, facts));
+    const subjects: EvaluationSubject[] = [];
+    for (const share of pretrained === undefined ? [undefined] : (alpha ?? [0.5])) {
+      const mixture = pretrained === undefined || share === undefined ? undefined : { pretrained, alpha: share };
+      subjects.push(await evaluateOne({ values, weights, mixture, templates, early }, terminal));
     }
-    if (result.broken.length > 0) {
-      terminal.say(`${result.broken.length} of ${selected.entries.length} clips cannot be read and are in no figure:`);
-      for (const { error } of result.broken.slice(0, namedBroken)) terminal.say(`  ${error.message}`);
-      const rest = result.broken.length - namedBroken;
-      if (rest > 0) terminal.say(`  and ${rest} more, which --json names`);
-      process.exitCode = 1;
+    const [first] = subjects;
+    if (first === undefined) return;
+    const [single] = subjects.length === 1 ? subjects : [];
+    if (json) terminal.out(JSON.stringify(single ? evaluationJson(single) : subjects.map(evaluationJson)));
+    else
+      for (const line of single ? evaluationLines(single, terminal) : mixtureLines(subjects, terminal))
+        terminal.out(line);
+    if (scores !== undefined) await writeScores(scores, first.result.full, first.labels, first.selected.entries);
+    if (html !== undefined) {
+      await writeReport(html, zeroShotReport(first, [['device', (await device.backend()).description]]));
     }
+    sayBroken(first, terminal);
   } finally {
     await device.close();
   }
 }
 
-const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
+const defaultTemplates = 'actionclip';
+
+interface OneEvaluation {
+  readonly values: EvalValues;
+  readonly weights: string;
+  readonly mixture: EvaluationSubject['mixture'];
+  readonly templates: readonly string[];
+  /** Clips, where their classes do not depend on the model. */
+  readonly early: SelectedClips | undefined;
+}
+
+async function evaluateOne(
+  { values, weights, mixture, templates, early }: OneEvaluation,
+  terminal: Terminal,
+): Promise<EvaluationSubject> {
+  const { frames, clips: places = 1, crops } = values;
+  const shape = frames === undefined ? {} : { frames };
+  terminal.progress(`Opening ${weights}`);
+  const {
+    model,
+    tokenizer,
+    description,
+    labels: ofModel,
+  } = mixture === undefined
+    ? await openCheckpointModel(weights, shape)
+    : await openMixture(weights, mixture.pretrained, mixture.alpha, shape);
+  const side = model.clip.sizes.vision.resolution;
+  const mixed = mixture === undefined ? '' : ` mixed with ${mixture.alpha} of ${mixture.pretrained}`;
+  terminal.say(
+    `Model: ${weights}${mixed}, head ${description.temporal}, ${model.frames} frames of ${side} x ${side} pixels`,
+  );
+  const selected = early ?? (await select(values, terminal, ofModel));
+  const cleaning = early === undefined ? 'as-is' : values.labelCleaning;
+  const { labels, explanation } = cleanLabels(selected.labels, cleaning);
+  // Of several mixtures the first one says it for all.
+  if (mixture === undefined || mixture.alpha === (values.alpha ?? [0.5])[0]) {
+    terminal.say(explanation);
+    sayClips(selected, values, terminal);
+  }
+  const views = { clips: places, crops: crops === '3' ? 3 : 1 } as const;
+  const { shortSide } = description;
+  const kept = { onProblem: terminal.say };
+  const space = mixture === undefined ? rememberedTextSpace(model, weights, kept) : textSpace(model, nodeDigest);
+  const result = await evaluateZeroShot(model, {
+    tokenizer,
+    entries: selected.entries,
+    labels,
+    templates,
+    protocol: await protocolOf(values, selected),
+    ...(places === 1 && views.crops === 1 ? {} : { views }),
+    ...(shortSide === undefined ? {} : { shortSide }),
+    ...(values.imageTemplate === undefined ? {} : { source: { imageTemplate: values.imageTemplate } }),
+    ...(values.batchSize === undefined ? {} : { batchSize: values.batchSize }),
+    workers: values.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1), selected.entries.length),
+    texts: { cache: openFileTextCache(kept), space: await space },
+    signal: terminal.signal,
+    onProgress: progressLine(terminal),
+  });
+  terminal.progress('');
+  for (const parameter of model.parameters()) parameter.dispose();
+  const templateName = values.templates ?? defaultTemplates;
+  return { weights, mixture, labels, selected, templates, templateName, views, frames: model.frames, result };
+}
+
+function sayBroken({ result, selected }: EvaluationSubject, terminal: Terminal): void {
+  const { broken } = result;
+  if (broken.length === 0) return;
+  terminal.say(`${broken.length} of ${selected.entries.length} clips cannot be read and are in no figure:`);
+  for (const { error } of broken.slice(0, namedBroken)) terminal.say(`  ${error.message}`);
+  if (broken.length > namedBroken) terminal.say(`  and ${broken.length - namedBroken} more, which --json names`);
+  process.exitCode = 1;
+}
 
 async function select(values: EvalValues, terminal: Terminal, ofModel?: readonly string[]): Promise<SelectedClips> {
   const { list, clipsTable, labelsFile, root, split, labelOrder } = values;

@@ -56,6 +56,21 @@ export function protocolTable({ result, selected }: EvaluationSubject): FigureTa
   };
 }
 
+/** One row for each mixture of two checkpoints, with the measures of the protocol. */
+export function mixtureTable(subjects: readonly EvaluationSubject[]): FigureTable {
+  const rows = subjects.map(({ mixture, result }) => {
+    const { full, halves, splits, baseToNovel } = result;
+    const repeated = halves ?? splits;
+    const ofProtocol =
+      repeated === undefined ? baseToNovel && percent(baseToNovel.harmonicMean) : spread(repeated.top1);
+    const own = [String(mixture?.alpha ?? 0), percent(full.top1), percent(full.top5), percent(full.meanClassAccuracy)];
+    return ofProtocol === undefined ? own : [...own, ofProtocol];
+  });
+  const last = subjects[0]?.result.baseToNovel === undefined ? 'top-1 of the parts' : 'harmonic mean';
+  const columns = ['alpha', 'top-1', 'top-5', 'mean class', last];
+  return { title: 'Mixtures', columns: columns.slice(0, rows[0]?.length), rows };
+}
+
 /** Classes with clips, the worst first. */
 export function classTable({ result, labels }: EvaluationSubject, limit = Number.POSITIVE_INFINITY): FigureTable {
   const present = result.full.classes.filter(({ clips }) => clips > 0);

@@ -6,6 +6,8 @@ import type { ZeroShotResult } from './zero-shot.ts';
 export interface EvaluationSubject {
   /** The file of the model. */
   readonly weights: string;
+  /** Where the model's towers are mixed: the file from before fine-tuning, and its share from 0 to 1. */
+  readonly mixture: { readonly pretrained: string; readonly alpha: number } | undefined;
   /** Texts of the classes as they stood in the prompts. */
   readonly labels: readonly string[];
   readonly selected: SelectedClips;

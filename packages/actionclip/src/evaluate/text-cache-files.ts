@@ -30,7 +30,8 @@ const pieceName = /^(?<space>[0-9a-f]{64})-(?<content>[0-9a-f]{64})\.safetensors
 
 export const textCacheFolder = (): string => join(cacheFolder(), 'text');
 
-const sha256: Digest = (bytes) => createHash('sha256').update(bytes).digest();
+/** Faster than the digest of browsers, and at once. */
+export const nodeDigest: Digest = (bytes) => createHash('sha256').update(bytes).digest();
 const sha256Hex = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
 /** A cache in a folder, which is made when something is first kept. */
@@ -158,14 +159,14 @@ export async function rememberedTextSpace(
   { folder = textCacheFolder(), onProblem = () => {} }: FileTextCacheOptions = {},
 ): Promise<string> {
   const file = await fingerprint(weights);
-  if (file === undefined) return textSpace(model, sha256);
+  if (file === undefined) return textSpace(model, nodeDigest);
   const path = join(folder, `${sha256Hex(`${format} ${(await defaultDevice()).name} ${file}`)}.space`);
   const remembered = await readFile(path, 'utf8').catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') onProblem(`${path} cannot be read: ${messageOf(error)}`);
     return '';
   });
   if (/^[0-9a-f]{64}$/.test(remembered)) return remembered;
-  const space = await textSpace(model, sha256);
+  const space = await textSpace(model, nodeDigest);
   await writeFileAtomically(path, space).catch((error: unknown) => {
     onProblem(`The text tower will be read again the next time: ${messageOf(error)}`);
   });

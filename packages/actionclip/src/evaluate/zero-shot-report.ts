@@ -20,7 +20,7 @@ export function zeroShotReport(
   subject: EvaluationSubject,
   facts: readonly (readonly [name: string, value: string])[] = [],
 ): ReportData {
-  const { result, labels, selected, weights, templates, templateName } = subject;
+  const { result, labels, selected, weights, mixture, templates, templateName } = subject;
   const { full, halves, splits, baseToNovel, broken } = result;
   const repeated = halves ?? splits;
   const tables = [protocolTable(subject), classTable(subject), mistakeTable(subject)];
@@ -42,7 +42,7 @@ export function zeroShotReport(
     clips: [],
     run: {
       facts: [
-        ['weights', weights],
+        ['weights', mixture === undefined ? weights : `${weights}, ${mixture.alpha} of ${mixture.pretrained} mixed in`],
         ['templates', `${templates.length} (${templateName})`],
         ...(selected.order === undefined ? [] : ([['order of the classes', selected.order.explanation]] as const)),
         ['clips that cannot be read', broken.length === 0 ? 'none' : `${broken.length}, which are in no figure`],

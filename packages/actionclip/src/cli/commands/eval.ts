@@ -2,6 +2,7 @@
 import { defineCommand } from '../command.ts';
 import { deviceOptions } from '../device-options.ts';
 import {
+  fraction,
   type Kind,
   noPositionals,
   OptionError,
@@ -57,6 +58,12 @@ export const evalOptions = {
     help: 'full, half-classes, splits or base-to-novel, see below',
   },
   trainList: { place: 'FILE', kind: text, help: 'base-to-novel: clips that say which classes are frequent' },
+  interpolate: { place: 'OTHER', kind: text, help: 'mix with the weights that these were fine-tuned from' },
+  alpha: {
+    place: 'A[,A...]',
+    kind: listOf(fraction, 'numbers from 0 to 1 separated by commas'),
+    help: 'shares of OTHER in the mixture, each evaluated; 0.5',
+  },
   frames: { place: 'N', kind: wholeFrom(1), help: 'frames per clip; those of the checkpoint unless told' },
   clips: { place: 'N', kind: wholeFrom(1), help: 'places in time that are looked at and averaged; 1' },
   crops: { place: '1|3', kind: oneOf('1', '3'), help: 'squares of each frame; 1, the centre' },
@@ -77,9 +84,10 @@ export const evaluation = defineCommand({
   options: evalOptions,
   examples: [
     'actionclip eval --weights runs/train-k400/best.safetensors --list val.txt --labels-file labels.csv --root clips',
-    'actionclip eval --weights hub:openai/clip-vit-base-patch16 --list ucf1.txt,ucf2.txt,ucf3.txt --labels-file ucf.csv --protocol splits',
+    'actionclip eval --weights hub:ViT-B/16 --list ucf1.txt,ucf2.txt,ucf3.txt --labels-file ucf.csv --protocol splits',
     'actionclip eval --weights vit-b-16-8f.pt --list hmdb.txt --labels-file hmdb.csv --label-order paths --protocol half-classes',
     'actionclip eval --weights best.safetensors --clips-table clips/labels.csv --split test --clips 4 --crops 3 --json',
+    'actionclip eval --weights best.safetensors --interpolate hub:ViT-B/16 --alpha 0,0.25,0.5,0.75,1 --list val.txt --labels-file labels.csv',
   ],
   notes: `Protocols
   full           all clips against all classes
@@ -96,22 +104,27 @@ the exit code is then 1.`,
 });
 
 /** What fits each option by itself but not together. */
-function checkTogether({
-  weights,
-  list,
-  clipsTable,
-  split,
-  labelOrder,
-  protocol,
-  trainList,
-  scores,
-}: EvalValues): void {
+function checkTogether(values: EvalValues): void {
+  const { weights, scores, html, interpolate, alpha } = values;
   if (weights === undefined) {
     throw new OptionError(
       '--weights is missing',
       'name the best.safetensors of a run, a published checkpoint or a hub: name',
     );
   }
+  checkClips(values);
+  if (alpha !== undefined && interpolate === undefined) {
+    throw new OptionError('--alpha needs --interpolate', 'name the weights to mix with');
+  }
+  if ((alpha?.length ?? 0) > 1 && (scores !== undefined || html !== undefined)) {
+    throw new OptionError('--scores and --html are of one evaluation', 'give one --alpha');
+  }
+  if (scores !== undefined && !/\.(?:csv|safetensors)$/i.test(scores)) {
+    throw new OptionError(`--scores: ${scores} is of no known kind`, 'end the name in .csv or .safetensors');
+  }
+}
+
+function checkClips({ list, clipsTable, split, labelOrder, protocol, trainList }: EvalValues): void {
   if ((list === undefined) === (clipsTable === undefined)) {
     throw new OptionError(
       list === undefined ? 'There are no clips' : '--list and --clips-table are both given',
@@ -124,16 +137,14 @@ function checkTogether({
   if (clipsTable === undefined && split !== undefined) {
     throw new OptionError('--split is of a table', 'give --clips-table, or the list of that split');
   }
-  if (protocol === 'splits' && (list?.length ?? 0) < 2) {
+  const lists = list?.length ?? 0;
+  if (protocol === 'splits' && lists < 2) {
     throw new OptionError('--protocol splits needs several lists', 'give --list FILE,FILE,FILE');
   }
-  if (protocol !== 'splits' && (list?.length ?? 0) > 1) {
-    throw new OptionError(`${list?.length} lists are given`, 'add --protocol splits, or give one list');
+  if (protocol !== 'splits' && lists > 1) {
+    throw new OptionError(`${lists} lists are given`, 'add --protocol splits, or give one list');
   }
   if (trainList !== undefined && protocol !== 'base-to-novel') {
     throw new OptionError('--train-list is of base-to-novel', 'add --protocol base-to-novel or leave it out');
-  }
-  if (scores !== undefined && !/\.(?:csv|safetensors)$/i.test(scores)) {
-    throw new OptionError(`--scores: ${scores} is of no known kind`, 'end the name in .csv or .safetensors');
   }
 }
