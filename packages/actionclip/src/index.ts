@@ -13,6 +13,7 @@ export {
 } from './checkpoints/convert.ts';
 export { CheckpointError } from './checkpoints/errors.ts';
 export { readCheckpointFile, readSafetensorsFile, writeSafetensorsFile } from './checkpoints/files.ts';
+export { type CheckpointInspection, inspectCheckpoint } from './checkpoints/inspect.ts';
 export { interpolateWeights, type Weights } from './checkpoints/interpolate-weights.ts';
 export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
 export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';

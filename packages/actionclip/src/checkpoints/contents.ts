@@ -25,10 +25,12 @@ export interface CheckpointContents {
   readonly shifted: boolean;
 }
 
-/** The tensors of one file by the paths in it. */
+/** The tensors of one file, or of several together, by the paths in it. */
 export interface TensorFile {
   readonly source: string;
-  /** Bytes of the file. */
+  readonly container: 'safetensors' | 'torch.save' | 'TorchScript';
+  readonly files: number;
+  /** Bytes of all files. */
   readonly size: number;
   readonly paths: readonly string[];
   readonly scalars: TorchScalars;
@@ -46,8 +48,8 @@ export async function openTensorFile(bytes: ByteSource): Promise<TensorFile> {
   const { name: source, size } = bytes;
   const start = await bytes.read(0, Math.min(16, size));
   if (looksLikeZip(start)) {
-    const { tensors, scalars, unknownNames, stored } = await openTorchArchive(bytes);
-    return { source, size, paths: [...tensors.keys()], scalars, unknownNames, tensor: stored };
+    const { format: container, tensors, scalars, unknownNames, stored } = await openTorchArchive(bytes);
+    return { source, container, files: 1, size, paths: [...tensors.keys()], scalars, unknownNames, tensor: stored };
   }
   if (looksLikePickle(start)) {
     throw new CheckpointError(
@@ -61,7 +63,16 @@ export async function openTensorFile(bytes: ByteSource): Promise<TensorFile> {
     if (found === undefined) throw new CheckpointError(`${source}: there is no tensor ${path}`, 'check the name');
     return found;
   };
-  return { source, size, paths: [...tensors.keys()], scalars, unknownNames: [], tensor };
+  return {
+    source,
+    container: 'safetensors',
+    files: 1,
+    size,
+    paths: [...tensors.keys()],
+    scalars,
+    unknownNames: [],
+    tensor,
+  };
 }
 
 /**

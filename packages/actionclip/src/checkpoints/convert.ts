@@ -6,7 +6,7 @@ import { writeFileAtomically } from './atomic-file.ts';
 import type { CheckpointContents } from './contents.ts';
 import { type DescribedCheckpoint, describeCheckpoint } from './describe.ts';
 import { CheckpointError } from './errors.ts';
-import { withCheckpointFile } from './files.ts';
+import { checkpointPath, withCheckpointFile } from './files.ts';
 import { interpolateWeights } from './interpolate-weights.ts';
 import { requireWholeModel } from './model-shapes.ts';
 import { isTemporal } from './names.ts';
@@ -130,7 +130,8 @@ function withoutTemporal(description: ModelDescription): ModelDescription {
 
 async function refuseSameFile(to: string, ...sources: readonly string[]): Promise<void> {
   const target = await realpath(to).catch(() => undefined);
-  for (const source of sources) {
+  for (const given of sources) {
+    const source = await checkpointPath(given);
     if (target !== undefined && target === (await realpath(source).catch(() => undefined))) {
       throw new CheckpointError(`${to} is the file that is read`, 'write to another one');
     }

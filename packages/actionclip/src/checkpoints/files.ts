@@ -3,7 +3,7 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { HostTensor, Safetensors, StateDict } from '@actionclip/tensor';
 import type { ByteSource } from './byte-source.ts';
-import { type CheckpointContents, contentsOf, openCheckpoint, openTensorFile, type TensorFile } from './contents.ts';
+import { type CheckpointContents, contentsOf, openTensorFile, type TensorFile } from './contents.ts';
 import { CheckpointError } from './errors.ts';
 import { type Checkpoint, readContents } from './load.ts';
 import { openSafetensors } from './safetensors-source.ts';
@@ -36,15 +36,27 @@ export async function withCheckpointFile<Result>(
   path: string,
   use: (contents: CheckpointContents) => Promise<Result>,
 ): Promise<Result> {
+  return withTensorFile(path, async (file) => use(contentsOf(file)));
+}
+
+/**
+ * Opens the tensors of a file, or of several together, whatever they are, while `use` runs.
+ * @param path As for `withCheckpointFile`.
+ * @throws CheckpointError where there is no such file or it is of another kind.
+ */
+export async function withTensorFile<Result>(
+  path: string,
+  use: (file: TensorFile) => Promise<Result>,
+): Promise<Result> {
   const file = await checkpointPath(path);
-  if (!file.endsWith(INDEX_ENDING)) return withFile(file, async (bytes) => use(await openCheckpoint(bytes)));
+  if (!file.endsWith(INDEX_ENDING)) return withFile(file, async (bytes) => use(await openTensorFile(bytes)));
   const index = await withFile(file, readShardIndex);
   const names = [...new Set(index.fileOf.values())];
   const paths = names.map((name) => join(dirname(file), name));
   return withFiles(paths, async (sources) => {
     const opened = new Map<string, TensorFile>();
     for (const [i, name] of names.entries()) opened.set(name, await openTensorFile(sources[i] as ByteSource));
-    return use(contentsOf(joinShards(index, opened)));
+    return use(joinShards(index, opened));
   });
 }
 

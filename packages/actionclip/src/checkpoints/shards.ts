@@ -64,6 +64,8 @@ export function joinShards({ source, fileOf }: ShardIndex, files: ReadonlyMap<st
   const all = [...files.values()];
   return {
     source,
+    container: all[0]?.container ?? 'safetensors',
+    files: all.length,
     size: all.reduce((sum, { size }) => sum + size, 0),
     paths: [...fileOf.keys()],
     scalars: new Map(all.flatMap(({ scalars }) => [...scalars])),

@@ -26,6 +26,13 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    'inspect',
+    {
+      summary: 'Say what a checkpoint is: kind, sizes, temporal prompts, counts, what does not fit',
+      load: async () => widened((await import('./commands/inspect.ts')).inspect),
+    },
+  ],
+  [
     'doctor',
     {
       summary: 'Say what this machine has for computing and decoding, and what is taken',
