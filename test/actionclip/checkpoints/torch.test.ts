@@ -70,6 +70,14 @@ describe('a checkpoint that PyTorch wrote', () => {
   });
 });
 
+/** Where a central directory's entry has its sizes and the place of its file. */
+const SIZES = 20;
+const OFFSET = 42;
+const ENTRY = 0x02014b50;
+
+const directoryEntries = (view: DataView): number[] =>
+  Array.from({ length: view.byteLength - 3 }, (_, at) => at).filter((at) => view.getUint32(at, true) === ENTRY);
+
 describe('an archive of torch.save', () => {
   const data = floats(0, 1, 2, 3, 4, 5);
   const save = (root: Uint8Array, more: Record<string, Uint8Array | string> = {}, level = 0) =>
@@ -151,6 +159,42 @@ describe('an archive of torch.save', () => {
     const bytes = await make();
     await expect(open(bytes)).rejects.toThrow(CheckpointError);
     await expect(open(bytes)).rejects.toThrow(message);
+  });
+
+  it.each<[string, (directory: DataView, at: number) => void, RegExp]>([
+    ['share bytes', (view, at) => view.setUint32(at + OFFSET, 0, true), /reaches into the next one or past the end/],
+    [
+      'are longer than the file',
+      (view, at) => {
+        view.setUint32(at + SIZES, 2 ** 30, true);
+        view.setUint32(at + SIZES + 4, 2 ** 30, true);
+      },
+      /reaches into the next one or past the end/,
+    ],
+    ['are not at their place', (view, at) => view.setUint32(at + OFFSET, 40, true), /zip archive|place|reaches/],
+  ])('whose entries %s is refused before they are read', async (_, change, message) => {
+    const whole = await weight({ shape: [6], strides: [1] });
+    const view = new DataView(whole.buffer, whole.byteOffset, whole.byteLength);
+    const second = directoryEntries(view)[1];
+    if (second === undefined) throw new Error('the archive has no second entry');
+    change(view, second);
+    const read = open(whole).then((torch) => torch.read(['weight']));
+    await expect(read).rejects.toThrow(message);
+    await expect(read).rejects.toThrow(CheckpointError);
+  });
+
+  it('that repeats one storage under many names is refused before memory is taken', async () => {
+    const one = tensor('FloatStorage', '0', { shape: [6], strides: [1] });
+    const names = Array.from({ length: 500 }, (_, i) => `visual.${i}`);
+    const bytes = await save(dict(Object.fromEntries(['visual.conv1.weight', ...names].map((name) => [name, one]))));
+    const many = tensor('FloatStorage', '0', { shape: [600], strides: [1] });
+    const bomb = await save(dict(Object.fromEntries(['visual.conv1.weight', ...names].map((name) => [name, many]))), {
+      'data/0': new Uint8Array(2400),
+    });
+    expect((await readCheckpoint(memorySource(bytes, 'tied.pt'))).tensors.size).toBe(501);
+    await expect(readCheckpoint(memorySource(bomb, 'bomb.pt'))).rejects.toThrow(
+      /bomb\.pt: its tensors take 1202400 bytes, the file has \d+/,
+    );
   });
 
   it('whose storage is missing is refused when the tensor is read', async () => {
