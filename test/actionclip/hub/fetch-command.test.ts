@@ -118,7 +118,7 @@ test('stopped by SIGINT leaves what came, ends with 130, and goes on the next ti
   stopped.stderr?.on('data', (text: Buffer) => {
     said += text.toString();
   });
-  await expect.poll(() => existsSync(incomplete) && statSync(incomplete).size, { timeout: 20_000 }).toBe(20_000);
+  await expect.poll(() => existsSync(incomplete) && statSync(incomplete).size, { timeout: 50_000 }).toBe(20_000);
   stopped.kill('SIGINT');
   expect(await once(stopped, 'close')).toEqual([130, null]);
   expect(said).toBe('The download was stopped; the same command goes on where it ended\n');

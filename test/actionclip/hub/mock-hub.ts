@@ -101,7 +101,7 @@ export class MockHub {
     const redirect = this.redirects.get(path);
     if (fault.status !== undefined) send(response, fault.status, fault.headers ?? {}, Buffer.from('no'));
     else if (redirect !== undefined) send(response, 302, { location: redirect }, Buffer.alloc(0));
-    else if (path.startsWith('/api/models/')) this.#answerApi(path, url, response);
+    else if (path.startsWith('/api/models/') && !this.plain.has(path)) this.#answerApi(path, url, response);
     else {
       const bytes = this.plain.get(path) ?? this.#fileOf(path);
       if (bytes === undefined) send(response, 404, {}, Buffer.from('not found'));

@@ -200,6 +200,30 @@ describe('a repository', () => {
     await expect(resolveWeights('hub:someone/model', quick)).rejects.toThrow('HF_ENDPOINT is "nonsense"');
   });
 
+  test('a hub that answers anything at all is at worst an error in words', async () => {
+    const answer = fc.oneof(
+      fc.json().map((text) => Buffer.from(text)),
+      fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes)),
+      fc.constant(Buffer.from(JSON.stringify({ sha: commit }))),
+      fc.constant(Buffer.from(JSON.stringify([{ type: 'file', path: 'model.safetensors', size: 3 }]))),
+      fc.constant(Buffer.from(JSON.stringify([{ type: 'file', path: 7 }, null]))),
+    );
+    await fc.assert(
+      fc.asyncProperty(answer, answer, async (revision, tree) => {
+        place().hub.plain.set('/api/models/someone/model/revision/main', revision);
+        place().hub.plain.set(`/api/models/someone/model/tree/${commit}`, tree);
+        await expect(resolveWeights('hub:someone/model', quick)).rejects.toThrow(HubError);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('a cache that cannot be written is an error in words', async () => {
+    publish({ 'model.safetensors': weights });
+    await writeFile(join(place().folder, 'huggingface'), 'a file where the folder should be');
+    await expect(resolveWeights('hub:someone/model', quick)).rejects.toThrow(/a part of the path is a file/);
+  });
+
   test('nothing is ever written outside of its folder in the cache, whatever the hub says', async () => {
     const piece = fc.constantFrom('..', '.', 'a', '', 'C:', '\\', '..\\', 'model.safetensors', '\u0000', '%2e%2e', '~');
     const path = fc.array(piece, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/'));

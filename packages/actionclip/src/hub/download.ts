@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { writeFileAtomically } from '../checkpoints/atomic-file.ts';
 import { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
 import { type Digest, digestFile, type RunningDigest, startDigest } from './digest.ts';
-import { codeOf, diskError, HubError, reasonOf, statusError, TransientError } from './errors.ts';
+import { codeOf, diskError, HubError, networkHint, reasonOf, statusError, TransientError } from './errors.ts';
 import { withLock } from './lock.ts';
 import { isTransient, withRetries } from './retry.ts';
 import { type Answer, send } from './transport.ts';
@@ -79,7 +79,7 @@ function forPeople(error: unknown, url: string, path: string): unknown {
   if (!isTransient(error) && codeOf(error) === '') return error;
   return new HubError(
     `${url} could not be fetched (${reasonOf(error)})`,
-    `try again later; without a network, fetch that address on another computer and put the file at ${path}`,
+    `${networkHint(error)}; without a network, fetch that address on another computer and put the file at ${path}`,
     { cause: error },
   );
 }

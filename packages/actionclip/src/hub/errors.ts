@@ -33,6 +33,12 @@ export function reasonOf(error: unknown): string {
   return text.split('\n', 1)[0] ?? text;
 }
 
+/** What to do about a connection that did not come about. */
+export const networkHint = (error: unknown): string =>
+  /CERT|VERIFY/.test(codeOf(error))
+    ? 'should a proxy decrypt what passes, give its certificate by NODE_EXTRA_CA_CERTS'
+    : 'try again later';
+
 /** Statuses of HTTP that say nothing about the request itself. */
 const TRANSIENT_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 

@@ -4,7 +4,6 @@
  */
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { getRepoFolderName } from '@huggingface/hub';
 import { writeFileAtomically } from '../checkpoints/atomic-file.ts';
 import { chooseWeights, isShardIndex, shardsOf } from './choose-files.ts';
 import { codeOf } from './errors.ts';
@@ -17,7 +16,7 @@ export class CachedRepository {
 
   /** @param repository `owner/name` */
   constructor(cache: string, repository: string) {
-    this.#folder = join(cache, getRepoFolderName({ type: 'model', name: repository }));
+    this.#folder = join(cache, ['models', ...repository.split('/')].join('--'));
   }
 
   /** Where the bytes with this digest lie. */

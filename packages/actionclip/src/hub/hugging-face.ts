@@ -2,10 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
+import { InterruptedError } from '../interrupted.ts';
 import { chooseWeights, isShardIndex, shardsOf } from './choose-files.ts';
 import type { Digest } from './digest.ts';
 import { type DownloadOptions, download } from './download.ts';
-import { codeOf, HubError, reasonOf, statusError } from './errors.ts';
+import { codeOf, diskError, HubError, networkHint, reasonOf, statusError } from './errors.ts';
 import { CachedRepository, isCommit, isFile } from './hub-cache.ts';
 import { isSafeFileName, type RepositorySource } from './names.ts';
 import { isTransient, withRetries } from './retry.ts';
@@ -42,8 +43,16 @@ export async function fetchRepository(source: RepositorySource, options: FetchOp
     }
     return (await cached.weights(commit, source.file)) ?? (await fetchWeights(hub, cached, commit, source, options));
   } catch (error) {
-    if (!isTransient(error)) throw error;
-    throw unreachable(error, source, settings, cached);
+    if (error instanceof HubError || error instanceof InterruptedError) throw error;
+    const onDisk = diskError(settings.cache, error);
+    if (onDisk !== undefined) throw onDisk;
+    if (isTransient(error) || codeOf(error) !== '') throw unreachable(error, source, settings, cached);
+    // The hub's library stumbles over answers of another form, such as the page of a login.
+    throw new HubError(
+      `${settings.endpoint} does not answer as a hub does (${reasonOf(error)})`,
+      'check HF_ENDPOINT, and in a browser whether a login stands before it',
+      { cause: error },
+    );
   }
 }
 
@@ -214,7 +223,7 @@ function unreachable(
   const kept = isCommit(source.revision) ? '' : 'set HF_HUB_OFFLINE=1 to take what is cached, or ';
   return new HubError(
     `${settings.endpoint} cannot be reached (${reasonOf(error) || codeOf(error)})`,
-    `try again later; without a network, ${kept}${byHand(source, settings, cached)}`,
+    `${networkHint(error)}; without a network, ${kept}${byHand(source, settings, cached)}`,
     { cause: error },
   );
 }

@@ -5,7 +5,7 @@ import { cacheFolder } from '../cache-folder.ts';
 import { download } from './download.ts';
 import { codeOf, HubError, reasonOf } from './errors.ts';
 import { isFile } from './hub-cache.ts';
-import { type FetchOptions, fetchRepository } from './hugging-face.ts';
+import type { FetchOptions } from './hugging-face.ts';
 import { type FileSource, hubNamesLike, isHubName, namedWeights, parseHubName } from './names.ts';
 import { clipCache, hubSettings } from './settings.ts';
 import { hasDigest, keepDigest } from './verified.ts';
@@ -25,7 +25,9 @@ export async function resolveWeights(name: string, options: ResolveOptions = {})
     return name;
   }
   const source = parseHubName(name);
-  return source.kind === 'file' ? fetchFile(source, options) : fetchRepository(source, options);
+  if (source.kind === 'file') return fetchFile(source, options);
+  const { fetchRepository } = await import('./hugging-face.ts');
+  return fetchRepository(source, options);
 }
 
 async function checkPath(path: string): Promise<void> {

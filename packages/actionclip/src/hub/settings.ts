@@ -1,8 +1,7 @@
 /** What the environment says about the hub: the variables that Python's `huggingface_hub` and `clip` go by. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { getHFHubCachePath } from '@huggingface/hub';
+import { join, resolve } from 'node:path';
 import { HubError } from './errors.ts';
 
 export interface HubSettings {
@@ -19,12 +18,12 @@ export interface HubSettings {
 /** @throws HubError where HF_ENDPOINT is no address */
 export function hubSettings(): HubSettings {
   const { HF_ENDPOINT, HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE } = process.env;
-  const cache = resolve(getHFHubCachePath());
+  const home = resolve(hubHome());
   return {
     endpoint: endpointOf(HF_ENDPOINT || 'https://huggingface.co'),
-    token: tokenBeside(cache),
+    token: tokenIn(home),
     offline: [HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE].some((value) => /^(?:1|on|yes|true)$/i.test(value ?? '')),
-    cache,
+    cache: resolve(process.env.HF_HUB_CACHE || process.env.HUGGINGFACE_HUB_CACHE || join(home, 'hub')),
   };
 }
 
@@ -35,11 +34,17 @@ function endpointOf(text: string): string {
   return text.replace(/\/+$/, '');
 }
 
-function tokenBeside(cache: string): string | undefined {
-  const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HOME } = process.env;
+/** `HF_HOME`, else `huggingface` in the folder for caches, which Python takes as `~/.cache` on every system. */
+function hubHome(): string {
+  const { HF_HOME, XDG_CACHE_HOME } = process.env;
+  return HF_HOME || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
+}
+
+function tokenIn(home: string): string | undefined {
+  const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH } = process.env;
   const given = HF_TOKEN || HUGGING_FACE_HUB_TOKEN;
   if (given) return given.trim();
-  const path = HF_TOKEN_PATH || join(HF_HOME || dirname(cache), 'token');
+  const path = HF_TOKEN_PATH || join(home, 'token');
   try {
     return readFileSync(path, 'utf8').trim() || undefined;
   } catch {
