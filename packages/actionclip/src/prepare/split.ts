@@ -17,7 +17,11 @@ export function divide(clips: readonly LabelledClip[], fraction: number, seed: n
     for (const group of chosen(groups, fraction, random.fork('groups'))) held.add(group);
   } else {
     const byLabel = new Map<string, string[]>();
-    for (const { label, path } of clips) byLabel.set(label, [...(byLabel.get(label) ?? []), path]);
+    for (const { label, path } of clips) {
+      const paths = byLabel.get(label);
+      if (paths === undefined) byLabel.set(label, [path]);
+      else paths.push(path);
+    }
     for (const [label, paths] of byLabel) {
       for (const path of chosen(paths.sort(), fraction, random.fork('class', label))) held.add(path);
     }
@@ -32,6 +36,10 @@ function chosen(names: readonly string[], fraction: number, random: Random): str
   const least = fraction > 0 && names.length > 1 ? 1 : 0;
   const most = fraction < 1 ? names.length - 1 : names.length;
   const count = Math.min(Math.max(Math.round(names.length * fraction), least), most);
-  const rest = [...names];
-  return Array.from({ length: count }, () => rest.splice(random.integer(rest.length), 1)[0] ?? '');
+  const drawn = [...names];
+  for (let at = 0; at < count; at++) {
+    const other = at + random.integer(names.length - at);
+    [drawn[at], drawn[other]] = [drawn[other] ?? '', drawn[at] ?? ''];
+  }
+  return drawn.slice(0, count);
 }

@@ -78,7 +78,8 @@ prepare.json. Paths in them start from FOLDER. A run that was stopped goes on wh
 });
 
 function progressLine({ done, total, broken, perSecond, secondsLeft }: CheckProgress): string {
-  const parts = [`${done} of ${total} clips`, `${perSecond.toFixed(perSecond < 10 ? 1 : 0)} per second`];
+  const parts = [`${done} of ${total} clips`];
+  if (perSecond > 0) parts.push(`${perSecond.toFixed(perSecond < 10 ? 1 : 0)} per second`);
   if (broken > 0) parts.push(`${broken} broken`);
   if (secondsLeft !== undefined) parts.push(`${duration(secondsLeft)} left`);
   return parts.join(', ');
