@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { orientationOf, upright } from '../../../packages/actionclip/src/data/orientation.ts';
+import { orientationOf, orientationOfTurn, upright } from '../../../packages/actionclip/src/data/orientation.ts';
 import {
   colourSpaceOf,
+  eightBitPlanes,
   frameBytes,
   planesToRgb,
   planPixels,
@@ -49,6 +50,18 @@ describe('planes to RGB', () => {
     expect(blue).toEqual([128, 128, 255, 128, 128, 255, 128, 128, 128]);
   });
 
+  it('round deeper samples to the nearest of 8 bits', () => {
+    const samples = fc.array(fc.integer({ min: 0, max: 1023 }), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(samples, (values) => {
+        const bytes = Uint8Array.from(values.flatMap((value) => [value & 255, value >> 8]));
+        const rounded = [...eightBitPlanes(bytes, 10)];
+        expect(rounded).toEqual(values.map((value) => Math.min(Math.round(value / 4), 255)));
+      }),
+    );
+    expect(frameBytes('yuv420p', 3, 3, 10)).toBe(2 * frameBytes('yuv420p', 3, 3));
+  });
+
   it('take what a tag says, by name or number, and BT.601 where there is none', () => {
     expect(colourSpaceOf(1)).toBe('bt709');
     expect(colourSpaceOf('bt709')).toBe('bt709');
@@ -58,11 +71,14 @@ describe('planes to RGB', () => {
   });
 
   it.each([
-    ['yuv420p', { layout: 'yuv420p', direct: true, fullRange: false }],
-    ['yuvj422p', { layout: 'yuv422p', direct: true, fullRange: true }],
-    ['yuv444p10le', { layout: 'yuv444p', direct: false, fullRange: false }],
-    ['nv12', { layout: 'yuv420p', direct: false, fullRange: false }],
-    ['bgra', { layout: 'rgb24', direct: false, fullRange: false }],
+    ['yuv420p', { layout: 'yuv420p', depth: 8, direct: true, fullRange: false }],
+    ['yuvj422p', { layout: 'yuv422p', depth: 8, direct: true, fullRange: true }],
+    ['yuv444p10le', { layout: 'yuv444p', depth: 10, direct: true, fullRange: false }],
+    ['yuv420p12le', { layout: 'yuv420p', depth: 12, direct: true, fullRange: false }],
+    ['yuv420p10be', { layout: 'yuv420p', depth: 8, direct: false, fullRange: false }],
+    ['yuva420p', { layout: 'yuv420p', depth: 8, direct: false, fullRange: false }],
+    ['nv12', { layout: 'yuv420p', depth: 8, direct: false, fullRange: false }],
+    ['bgra', { layout: 'rgb24', depth: 8, direct: false, fullRange: false }],
   ])('are planned for %s', (format, plan) => {
     expect(planPixels(format)).toEqual(plan);
   });
@@ -94,6 +110,20 @@ describe('a display matrix', () => {
   ])('of %s', (_, matrix, expected) => {
     const [a = 0, b = 0, c = 0, d = 0] = matrix;
     expect(shown(a, b, c, d)).toBe(expected);
+  });
+
+  it('turns as its angle says', () => {
+    const [cos, sin] = [
+      [1, 0, -1, 0],
+      [0, 1, 0, -1],
+    ] as const;
+    for (const [quarter, degrees] of [0, 90, 180, 270].entries()) {
+      const [c = 0, s = 0] = [cos[quarter], sin[quarter]];
+      const plain = orientationOf([c * one, s * one, 0, -s * one, c * one, 0, 0, 0, 1 << 30], 'clip.mp4');
+      expect(upright(image, orientationOfTurn(degrees, false))).toEqual(upright(image, plain));
+      const mirror = orientationOf([-one, 0, 0, 0, one, 0, 0, 0, 1 << 30], 'clip.mp4');
+      expect(upright(image, orientationOfTurn(degrees, true))).toEqual(upright(upright(image, plain), mirror));
+    }
   });
 
   it('with a turn that is not a multiple of 90 degrees is an error', () => {

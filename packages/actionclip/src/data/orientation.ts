@@ -38,6 +38,21 @@ export function orientationOf(matrix: ArrayLike<number>, file: string): Orientat
   return ra === 1 && rd === 1 ? undefined : { a: ra, b: rb, c: rc, d: rd };
 }
 
+/** Orientations by the clockwise turn in degrees, as containers are read in a browser. */
+const turns: Readonly<Record<number, Orientation>> = {
+  0: { a: 1, b: 0, c: 0, d: 1 },
+  90: { a: 0, b: 1, c: -1, d: 0 },
+  180: { a: -1, b: 0, c: 0, d: -1 },
+  270: { a: 0, b: -1, c: 1, d: 0 },
+};
+
+/** The orientation of a clockwise turn by `degrees` (0, 90, 180 or 270), mirrored left to right afterwards or not. */
+export function orientationOfTurn(degrees: number, mirrored: boolean): Orientation | undefined {
+  const turn = turns[degrees];
+  if (turn === undefined || (degrees === 0 && !mirrored)) return undefined;
+  return mirrored ? { a: 0 - turn.a, b: turn.b, c: 0 - turn.c, d: turn.d } : turn;
+}
+
 /** The image as it is to be shown. Without an orientation it is the same object. */
 export function upright(image: Image, orientation: Orientation | undefined): Image {
   if (orientation === undefined) return image;

@@ -51,10 +51,12 @@ const chromaShifts = {
 
 export type PlaneLayout = keyof typeof chromaShifts;
 
-/** How a decoded pixel format is brought to RGB: as planes of `layout` (after a change of depth or packing by swscale), or by swscale alone. */
+/** How a decoded pixel format is brought to RGB: as planes of `layout` (after a change of packing by swscale), or by swscale alone. */
 export interface PixelPlan {
   readonly layout: PlaneLayout | 'rgb24';
-  /** the decoded planes have this layout already */
+  /** bits of a sample; above 8 each takes two bytes, the lower one first */
+  readonly depth: number;
+  /** the decoded planes have this layout and depth already */
   readonly direct: boolean;
   /** the format's name alone says that values use the full range */
   readonly fullRange: boolean;
@@ -62,20 +64,34 @@ export interface PixelPlan {
 
 /** Plans the conversion of a pixel format by its FFmpeg name. */
 export function planPixels(pixelFormat: string): PixelPlan {
-  const match = /^yuv(j?)(420|422|444)p(\d*)/.exec(pixelFormat);
-  if (match !== null) {
-    const layout = `yuv${match[2]}p` as PlaneLayout;
-    return { layout, direct: pixelFormat === `yuv${match[1]}${match[2]}p`, fullRange: match[1] === 'j' };
+  const planar = /^yuv(j?)(420|422|444)p(?:(9|1[0-6])le)?$/.exec(pixelFormat);
+  if (planar !== null) {
+    const layout = `yuv${planar[2]}p` as PlaneLayout;
+    return { layout, depth: Number(planar[3] ?? 8), direct: true, fullRange: planar[1] === 'j' };
   }
-  if (/^(nv12|nv21|p01\d)/.test(pixelFormat)) return { layout: 'yuv420p', direct: false, fullRange: false };
-  return { layout: 'rgb24', direct: false, fullRange: false };
+  const other = /^yuva?(420|422|444)p/.exec(pixelFormat);
+  if (other !== null) return { layout: `yuv${other[1]}p` as PlaneLayout, depth: 8, direct: false, fullRange: false };
+  if (/^(nv12|nv21|p01\d)/.test(pixelFormat)) return { layout: 'yuv420p', depth: 8, direct: false, fullRange: false };
+  return { layout: 'rgb24', depth: 8, direct: false, fullRange: false };
 }
 
 /** Bytes of one frame whose planes (or RGB pixels) stand one behind another without padding. */
-export function frameBytes(layout: PlaneLayout | 'rgb24', width: number, height: number): number {
+export function frameBytes(layout: PlaneLayout | 'rgb24', width: number, height: number, depth = 8): number {
   if (layout === 'rgb24') return 3 * width * height;
   const shift = chromaShifts[layout];
-  return width * height + 2 * chromaSize(width, shift.x) * chromaSize(height, shift.y);
+  const samples = width * height + 2 * chromaSize(width, shift.x) * chromaSize(height, shift.y);
+  return depth > 8 ? 2 * samples : samples;
+}
+
+/** Samples of more than 8 bits, two bytes each and the lower one first, rounded to 8 bits. */
+export function eightBitPlanes(planes: Uint8Array, depth: number): Uint8Array {
+  const rounded = new Uint8Array(planes.length >> 1);
+  const half = 1 << (depth - 9);
+  for (let i = 0; i < rounded.length; i++) {
+    const sample = (planes[2 * i] as number) | ((planes[2 * i + 1] as number) << 8);
+    rounded[i] = Math.min((sample + half) >> (depth - 8), 255);
+  }
+  return rounded;
 }
 
 function chromaSize(size: number, shift: number): number {

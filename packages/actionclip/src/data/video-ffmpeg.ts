@@ -12,6 +12,7 @@ import { type ProgramOutput, ProgramStalled, runProgram } from './program.ts';
 import {
   type ColourSpace,
   colourSpaceOf,
+  eightBitPlanes,
   frameBytes,
   type PixelPlan,
   planesToRgb,
@@ -215,13 +216,14 @@ async function decode(
 ): Promise<VideoPass> {
   const { width, height, pixels } = stream;
   const program = await findFfmpeg(programs);
-  const planeFormat = pixels.fullRange ? pixels.layout.replace('yuv', 'yuvj') : pixels.layout;
+  const named = pixels.fullRange ? pixels.layout.replace('yuv', 'yuvj') : pixels.layout;
+  const planeFormat = pixels.depth > 8 ? `${named}${pixels.depth}le` : named;
   const args = ['-v', 'error', '-nostdin', '-threads', String(threads), '-noautorotate', '-i', localFile(file)];
   args.push('-map', `0:${stream.index}`, ...passthroughOption('version' in program ? program.version : ''));
   if (last !== undefined) args.push('-frames:v', String(last + 1));
   args.push('-f', 'rawvideo', '-pix_fmt', planeFormat, 'pipe:1');
 
-  const bytes = new Uint8Array(frameBytes(pixels.layout, width, height));
+  const bytes = new Uint8Array(frameBytes(pixels.layout, width, height, pixels.depth));
   const decoded = { damaged: false, image: () => toImage(bytes, stream) };
   let filled = 0;
   let frames = 0;
@@ -244,7 +246,8 @@ async function decode(
 function toImage(bytes: Uint8Array, stream: VideoStream): Image {
   const { width, height, pixels, space, fullRange, orientation } = stream;
   if (pixels.layout === 'rgb24') return upright({ width, height, data: bytes.slice() }, orientation);
-  return upright(planesToRgb(bytes, width, height, pixels.layout, space, fullRange), orientation);
+  const planes = pixels.depth > 8 ? eightBitPlanes(bytes, pixels.depth) : bytes;
+  return upright(planesToRgb(planes, width, height, pixels.layout, space, fullRange), orientation);
 }
 
 /** The program complains of damage on stderr alone; it still ends well. */

@@ -7,7 +7,7 @@ import type { DamageHandling, FrameSource } from './frame-source.ts';
 import { type FrameStamps, rateOf } from './frame-times.ts';
 import type { Image } from './image/image.ts';
 import { type Orientation, orientationOf, upright } from './orientation.ts';
-import { colourSpaceOf, planesToRgb, planPixels } from './video-colour.ts';
+import { colourSpaceOf, eightBitPlanes, planesToRgb, planPixels } from './video-colour.ts';
 import { type DecodedFrame, type FrameDecoded, openVideoSource, type VideoPass } from './video-source.ts';
 
 /** The loaded optional dependency. */
@@ -210,8 +210,8 @@ function displayOrientation(
 }
 
 /**
- * Converts decoded frames to upright RGB images of the first frame's size. Planar 8-bit YUV goes through our own matrix;
- * other formats are first changed by swscale, in depth or packing to such planes, or to RGB if they are not YUV.
+ * Converts decoded frames to upright RGB images of the first frame's size. Planar YUV goes through our own matrix,
+ * deeper samples rounded to 8 bits; other formats are first changed by swscale, in packing to such planes, or to RGB.
  */
 function frameConverter(
   { library, constants }: NodeAv,
@@ -257,9 +257,9 @@ function frameConverter(
     size ??= { width: frame.width, height: frame.height };
     const { width, height } = size;
     const plan = planPixels(library.avGetPixFmtName(frame.format as Constants.AVPixelFormat) ?? '');
-    let bytes: Buffer;
+    let bytes: Uint8Array;
     if (plan.direct && frame.width === width && frame.height === height) {
-      bytes = frame.toBuffer();
+      bytes = plan.depth > 8 ? eightBitPlanes(frame.toBuffer(), plan.depth) : frame.toBuffer();
     } else {
       const { context, frame: scaled } = scalerFor(frame, formats[plan.layout], width, height);
       if (context.scaleFrameSync(scaled, frame) < 0) {

@@ -44,6 +44,8 @@ export interface VideoDecoding {
   scan(): Promise<VideoPass & { readonly shown: FrameStamps }>;
   /** Decodes from the first frame to frame `last`, or to the end. */
   decode(visit: FrameDecoded, last?: number): Promise<VideoPass>;
+  /** Lets go of what is held between passes, if anything is. */
+  close?(): Promise<void>;
 }
 
 const damageHint = 'replace the video, or tolerate damage to take what can be decoded';
@@ -130,7 +132,7 @@ export function openVideoSource(name: string, damage: DamageHandling, decoding: 
       if (missing.length > 0) await handOverOnly(missing, visit);
       return found.length;
     },
-    close: async () => {},
+    close: async () => decoding.close?.(),
   };
   return source;
 }
