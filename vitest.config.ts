@@ -3,6 +3,7 @@
 
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { decodeClip, readClip } from './tools/clip-commands.ts';
 import { hasSoftwareWebGPU, unpackSoftwareWebGPU } from './tools/software-webgpu.ts';
 
 const SOURCE = '@actionclip/source';
@@ -67,6 +68,7 @@ export default defineConfig({
             enabled: true,
             headless: true,
             screenshotFailures: false,
+            commands: { readClip, decodeClip },
             provider: playwright({ launchOptions: chromiumLaunchOptions() }),
             instances: [{ browser: 'chromium' }],
           },

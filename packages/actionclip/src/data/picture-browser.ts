@@ -1,0 +1,115 @@
+/** Pictures as clips in a browser, still or moving: the browser decodes them, and what is transparent becomes white. */
+
+import { DataError, messageOf } from './errors.ts';
+import type { DamageHandling, FrameSource } from './frame-source.ts';
+import { defaultFramesPerSecond, type FrameStamps } from './frame-times.ts';
+import type { Image } from './image/image.ts';
+import { type FrameDecoded, openVideoSource, type VideoPass } from './video-source.ts';
+
+/** How files of each type begin, in Latin letters; a dot stands for any byte. */
+const beginnings: readonly (readonly [type: string, beginning: RegExp])[] = [
+  ['image/jpeg', /^\xff\xd8\xff/],
+  ['image/png', /^\x89PNG\r\n/],
+  ['image/gif', /^GIF8[79]a/],
+  ['image/webp', /^RIFF....WEBP/s],
+  ['image/avif', /^....ftypavi[fs]/s],
+];
+
+/** The type of a picture file by its first bytes, or undefined if it is none. */
+export function pictureTypeOf(bytes: Uint8Array): string | undefined {
+  const text = Array.from(bytes.subarray(0, 16), (byte) => String.fromCharCode(byte)).join('');
+  return beginnings.find(([, beginning]) => beginning.test(text))?.[0];
+}
+
+/** Opens a picture of a known type as a clip. */
+export function openPicture(
+  name: string,
+  type: string,
+  read: () => Promise<ArrayBuffer>,
+  damage: DamageHandling,
+): FrameSource {
+  let opened: Promise<OpenedPicture> | undefined;
+  const picture = (): Promise<OpenedPicture> => {
+    opened ??= open(name, type, read);
+    return opened;
+  };
+  return openVideoSource(name, damage, {
+    container: async () => ({ stamps: [], framesPerSecond: defaultFramesPerSecond }), // only decoding tells
+    scan: async () => scan(await picture()),
+    decode: async (visit, last) => decode(await picture(), visit, last),
+    close: async () => (await opened?.catch(() => undefined))?.decoder.close(),
+  });
+}
+
+interface OpenedPicture {
+  readonly bytes: Blob;
+  readonly decoder: ImageDecoder;
+  readonly frames: number;
+}
+
+async function open(name: string, type: string, read: () => Promise<ArrayBuffer>): Promise<OpenedPicture> {
+  if (typeof ImageDecoder === 'undefined' || !(await ImageDecoder.isTypeSupported(type))) {
+    throw new DataError(`${name}: this browser cannot decode pictures of the type ${type}`, 'use another browser');
+  }
+  const data = await read();
+  const decoder = new ImageDecoder({ type, data, colorSpaceConversion: 'none', preferAnimation: true });
+  try {
+    await Promise.all([decoder.tracks.ready, decoder.completed]);
+  } catch (error) {
+    decoder.close();
+    throw new DataError(`${name}: the picture cannot be decoded (${messageOf(error)})`, 'it is damaged; replace it', {
+      cause: error,
+    });
+  }
+  return { bytes: new Blob([data], { type }), decoder, frames: decoder.tracks.selectedTrack?.frameCount ?? 0 };
+}
+
+/** Decodes each frame for its time. */
+async function scan({ decoder, frames }: OpenedPicture): Promise<VideoPass & { readonly shown: FrameStamps }> {
+  const stamps: number[] = [];
+  let damage: string | undefined;
+  for (let frameIndex = 0; frameIndex < frames && damage === undefined; frameIndex++) {
+    try {
+      const { image } = await decoder.decode({ frameIndex });
+      stamps.push(image.timestamp / 1e6);
+      image.close();
+    } catch (error) {
+      damage = `the decoder says: ${messageOf(error)}`;
+    }
+  }
+  return { frames: stamps.length, damage, shown: { stamps, framesPerSecond: defaultFramesPerSecond } };
+}
+
+/** Frames up to `last`, of which only those are decoded whose picture is asked for. */
+async function decode(picture: OpenedPicture, visit: FrameDecoded, last = picture.frames - 1): Promise<VideoPass> {
+  const frames = Math.min(picture.frames, last + 1);
+  for (let index = 0; index < frames; index++) {
+    await visit({ damaged: false, image: () => imageOf(picture, index) }, index);
+  }
+  return { frames, damage: undefined };
+}
+
+/** A frame on white. One that stands still goes another way, which turns it upright and keeps all of its colour. */
+async function imageOf({ bytes, decoder, frames }: OpenedPicture, frameIndex: number): Promise<Image> {
+  const still = { colorSpaceConversion: 'none', imageOrientation: 'from-image' } as const;
+  const shown = frames === 1 ? await createImageBitmap(bytes, still) : (await decoder.decode({ frameIndex })).image;
+  try {
+    const [width, height] =
+      shown instanceof ImageBitmap ? [shown.width, shown.height] : [shown.displayWidth, shown.displayHeight];
+    const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+    if (context === null) throw new DataError('there is no canvas to draw a picture on', 'close other pages');
+    context.fillStyle = 'white';
+    context.fillRect(0, 0, width, height);
+    context.drawImage(shown, 0, 0);
+    const pixels = context.getImageData(0, 0, width, height).data;
+    const data = new Uint8Array(3 * width * height);
+    for (let from = 0, to = 0; to < data.length; from += 4, to += 3) {
+      data[to] = pixels[from] as number;
+      data[to + 1] = pixels[from + 1] as number;
+      data[to + 2] = pixels[from + 2] as number;
+    }
+    return { width, height, data };
+  } finally {
+    shown.close();
+  }
+}
