@@ -1,7 +1,7 @@
 /** Video in a page: the frames, times and colours of Node's decoder, or a sentence on why there are none. */
 import { describe, expect, it } from 'vitest';
 import { commands } from 'vitest/browser';
-import { openVideoInBrowser } from '../../packages/actionclip/src/data/video-browser.ts';
+import { openVideoInBrowser } from '../../packages/actionclip/src/browser.ts';
 import type { decodeClip, readClip } from '../../tools/clip-commands.ts';
 
 declare module 'vitest/browser' {

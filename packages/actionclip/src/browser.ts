@@ -1,0 +1,16 @@
+/** What works in a page, without anything of Node: clips from files and addresses, checkpoints from blobs, recognition. */
+
+export { type ByteSource, blobSource, memorySource } from './checkpoints/byte-source.ts';
+export { CheckpointError } from './checkpoints/errors.ts';
+export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
+export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
+export { DataError } from './data/errors.ts';
+export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit } from './data/frame-source.ts';
+export { type Image, ImageError } from './data/image/image.ts';
+export { resize } from './data/image/resample.ts';
+export { type FrameSampling, sampleFrames } from './data/sampling.ts';
+export { type BrowserVideoOptions, openVideoInBrowser } from './data/video-browser.ts';
+export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';
+export { formatPrompts, PromptError, type PromptTemplate, TEMPLATES, type TemplateKind } from './prompts/templates.ts';
+export { type NamedVideo, Recognizer, type RecognizerOptions } from './recognize/recognizer.ts';
+export type { Classification, ClassifyOptions, SampledFrame, WindowScore } from './recognize/types.ts';
