@@ -1,7 +1,7 @@
 /** Where a command writes: results to the standard output, everything else to the standard error. */
 import { fitText, printable } from './drawing/text-width.ts';
 
-export { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
+export { InterruptedError, throwIfInterrupted, untilInterrupted } from '../interrupted.ts';
 
 export interface Terminal {
   /** Writes a line of the result. */

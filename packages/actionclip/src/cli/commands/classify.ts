@@ -5,7 +5,7 @@ import type { RecognizedVideo } from '../../report/recognition.ts';
 import { defineCommand } from '../command.ts';
 import { type OptionTable, text, type Values, wholeFrom } from '../options.ts';
 import { openRecognizerFrom, recognizerOptions, viewOptionsOf } from '../recognizer-options.ts';
-import type { Terminal } from '../terminal.ts';
+import { type Terminal, untilInterrupted } from '../terminal.ts';
 
 const classifyOptions = {
   labels: { place: 'LIST', kind: text, help: 'the actions to choose from: "archery, juggling balls"' },
@@ -40,10 +40,16 @@ export const classify = defineCommand({
     const templates = await readTemplates(values.templates ?? 'actionclip');
     await refuseFoldersOfVideos(paths);
     const { recognizer, weights, close } = await openRecognizerFrom(values, terminal);
-    try {
-      await classifyVideos({ paths, labels, templates, views, weights, values, recognizer }, terminal);
-    } finally {
-      await close();
+    const request = { paths, labels, templates, views, weights, values, recognizer };
+    const show = await presenter(request, terminal);
+    const broken = await untilInterrupted(terminal.signal, classifyVideos(request, show, terminal).finally(close));
+    await show.end();
+    if (broken.length > 0) {
+      const { DataError } = await import('../../data/errors.ts');
+      throw new DataError(
+        `${broken.length} of ${paths.length} videos could not be classified: ${broken.join(', ')}`,
+        'see above why',
+      );
     }
   },
 });
@@ -59,14 +65,10 @@ interface Request {
   readonly values: Values<typeof classifyOptions>;
 }
 
-/** @throws DataError at the end, where videos could not be read. */
-async function classifyVideos(request: Request, terminal: Terminal): Promise<void> {
+/** Shows each video as it is ready, and gives the paths of those that could not be read. */
+async function classifyVideos(request: Request, show: Presenter, terminal: Terminal): Promise<string[]> {
   const { paths, labels, templates, views, recognizer } = request;
-  const [{ videoFiles }, { DataError }, show] = await Promise.all([
-    import('../../recognize/open.ts'),
-    import('../../data/errors.ts'),
-    presenter(request, terminal),
-  ]);
+  const { videoFiles } = await import('../../recognize/open.ts');
   let name = '';
   const videos = videoFiles(paths).map(({ path, open }, index) => ({
     path,
@@ -90,13 +92,7 @@ async function classifyVideos(request: Request, terminal: Terminal): Promise<voi
     if ('error' in outcome) broken.push(outcome.path);
     await show.outcome(outcome);
   }
-  await show.end();
-  if (broken.length > 0) {
-    throw new DataError(
-      `${broken.length} of ${paths.length} videos could not be classified: ${broken.join(', ')}`,
-      'see above why',
-    );
-  }
+  return broken;
 }
 
 /** Shows each outcome as it comes, and writes the page at the end. */
