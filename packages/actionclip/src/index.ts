@@ -18,6 +18,7 @@ export { interpolateWeights, type Weights } from './checkpoints/interpolate-weig
 export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
 export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
 export type { LayoutName } from './checkpoints/names.ts';
+export { openMixture } from './checkpoints/open-mixture.ts';
 export { type OpenedCheckpoint, type OpenModelOptions, openCheckpointModel } from './checkpoints/open-model.ts';
 export type { FloatDtype } from './checkpoints/precision.ts';
 export { type ReadableTensor, type ReadableTensors, writeSafetensors } from './checkpoints/write.ts';
@@ -30,6 +31,7 @@ export {
   trainingPipeline,
 } from './data/augment/pipelines.ts';
 export { ClipDataset, type ClipDatasetDescription, type LoadedClip, type PipelineDescription } from './data/dataset.ts';
+export type { DatasetViews } from './data/dataset-views.ts';
 export { DataError } from './data/errors.ts';
 export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit } from './data/frame-source.ts';
 export { type Image, ImageError } from './data/image/image.ts';
@@ -64,6 +66,14 @@ export { type FrameSampling, sampleFrames } from './data/sampling.ts';
 export { type DiagnoseOptions, type Diagnosis, diagnose } from './doctor/diagnose.ts';
 export { printDiagnosis } from './doctor/print.ts';
 
+export {
+  joinLists,
+  type ListSelection,
+  type SelectedClips,
+  selectFromLists,
+  selectFromTable,
+  type TableSelection,
+} from './evaluate/clip-selection.ts';
 export {
   type Evaluation,
   type EvaluationOptions,
@@ -121,6 +131,7 @@ export {
   type Spread,
   spreadOf,
 } from './evaluate/protocols.ts';
+export { writeScores } from './evaluate/scores-file.ts';
 export {
   type CachedPromptOptions,
   cachedPrompts,
@@ -130,6 +141,13 @@ export {
   textSpace,
 } from './evaluate/text-cache.ts';
 export { type FileTextCacheOptions, openFileTextCache, rememberedTextSpace } from './evaluate/text-cache-files.ts';
+export {
+  evaluateZeroShot,
+  type Protocol,
+  type ZeroShotOptions,
+  type ZeroShotProgress,
+  type ZeroShotResult,
+} from './evaluate/zero-shot.ts';
 export type { DownloadProgress } from './hub/download.ts';
 export { HubError } from './hub/errors.ts';
 export { type NamedWeights, namedWeights } from './hub/names.ts';

@@ -21,6 +21,7 @@ export function evaluationJson(subject: EvaluationSubject): Json {
     templates,
     labels,
     labelOrder: selected.order === undefined ? null : orderJson(selected.order),
+    labelsMapped: selected.mapped === true,
     clips: { listed: selected.entries.length, counted: full.labels.length, repeatedLines: selected.repeats },
     broken: broken.map(({ path, error }) => ({ path, problem: error.message })),
     clipsPerSecond: clipsPerSecond(subject),

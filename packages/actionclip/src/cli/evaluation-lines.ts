@@ -44,7 +44,7 @@ function headLine(subject: EvaluationSubject): string {
   const { result, labels, templates, templateName } = subject;
   const { full, broken } = result;
   const counted = `${full.labels.length} clips${broken.length === 0 ? '' : `, ${broken.length} more cannot be read`}`;
-  return `${counted}, ${labels.length} classes, ${templates.length} templates (${templateName}), ${viewsText(subject)}`;
+  return `${counted}, ${labels.length} classes, ${templates.length} ${templates.length === 1 ? 'template' : 'templates'} (${templateName}), ${viewsText(subject)}`;
 }
 
 /** Space between two columns. */

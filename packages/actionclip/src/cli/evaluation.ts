@@ -161,7 +161,9 @@ function sayClips(
 ): void {
   const of = values.clipsTable === undefined ? '' : ` (${splits[0]?.name})`;
   terminal.say(`${entries.length} clips${of} of ${labels.length} classes`);
-  if (repeats > 0) terminal.say(`${repeats} lines repeat a clip; every clip counts once`);
+  if (repeats > 0) {
+    terminal.say(`${repeats === 1 ? 'A line repeats' : `${repeats} lines repeat`} a clip; every clip counts once`);
+  }
   if (order === undefined) return;
   const advice: Partial<Record<typeof order.kind, string>> = {
     moved: values.labelOrder === 'paths' ? '; they are mapped' : '; --label-order paths maps them',

@@ -14,6 +14,8 @@ export interface SelectedClips {
   readonly repeats: number;
   /** Whether the indices of the lists follow the label file; a table has names instead. */
   readonly order?: LabelOrder;
+  /** Whether the classes were mapped by that order. */
+  readonly mapped?: boolean;
 }
 
 export interface ListSelection {
@@ -48,7 +50,8 @@ export async function selectFromLists({
   for (const name of lists) read.push({ name, entries: await readClipList(name, options) });
   const joined = joinLists(read);
   const order = findLabelOrder(joined.entries, labels);
-  return { ...joined, labels, order, entries: mapOrder ? mapLabels(joined.entries, order) : joined.entries };
+  const entries = mapOrder ? mapLabels(joined.entries, order) : joined.entries;
+  return { ...joined, labels, order, mapped: mapOrder, entries };
 }
 
 /**

@@ -72,7 +72,7 @@ export const evalOptions = {
   workers: { place: 'N', kind: wholeFrom(0), help: 'threads that load clips; 0 for none' },
   scores: { place: 'FILE', kind: text, help: 'write the probabilities of every clip: .csv or .safetensors' },
   html: { place: 'FILE', kind: text, help: 'write a page with tables and the confusion matrix' },
-  json: { help: 'print one JSON object instead of tables' },
+  json: { help: 'print one JSON object instead of tables, see docs/eval-json.md' },
   ...deviceOptions,
 } as const satisfies OptionTable;
 
