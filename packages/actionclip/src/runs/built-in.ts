@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { cacheFolder } from '../cache-folder.ts';
 import { readClipList } from '../data/lists.ts';
 import { type Evaluation, evaluateFeatures, pairAccuracy } from '../evaluate/evaluate.ts';
+import type { ResolveOptions } from '../hub/resolve.ts';
 import { type ActionDataset, generateActionDataset } from '../synthetic/index.ts';
 import type { Config } from '../train/config.ts';
 import { configFrom } from '../train/config-file.ts';
@@ -35,7 +36,7 @@ interface Answers {
   readonly meanPairs: number;
 }
 
-export async function builtInRun(options: RunOptions, signal?: AbortSignal): Promise<void> {
+export async function builtInRun(options: RunOptions, { signal }: ResolveOptions = {}): Promise<void> {
   const started = performance.now();
   const output = openConsole();
   const dataset = await drawDataset(output);

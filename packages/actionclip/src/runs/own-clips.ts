@@ -6,7 +6,7 @@ import { withCheckpointFile } from '../checkpoints/files.ts';
 import { DataError } from '../data/errors.ts';
 import { readClipTable } from '../data/lists.ts';
 import { evaluateFeatures } from '../evaluate/evaluate.ts';
-import { resolveWeights } from '../hub/resolve.ts';
+import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
 import type { Config } from '../train/config.ts';
 import { ConfigError, type ConfigOverrides, configFrom, parseConfig } from '../train/config-file.ts';
 import { type DatasetOptions, type RunData, readRunData } from '../train/datasets.ts';
@@ -23,7 +23,7 @@ import { smallData, smallInput, smallModel } from './small-model.ts';
 const heldOutSplits = ['val', 'validation', 'test'];
 
 /** The paper's run, or any other that a YAML file describes; options replace the values of the file. */
-export async function configRun(options: RunOptions, signal?: AbortSignal): Promise<void> {
+export async function configRun(options: RunOptions, watch: ResolveOptions = {}): Promise<void> {
   const { line } = openConsole();
   const file = options.config ?? '';
   const yaml = await readFile(file, 'utf8').catch((cause: unknown) => {
@@ -34,23 +34,22 @@ export async function configRun(options: RunOptions, signal?: AbortSignal): Prom
   const data = await readRunData(config, line);
   const opened = await openModel(describeModel(config), config.seed);
   const { weights, pretrainedText } = config.network;
-  const fetching = signal === undefined ? {} : { signal };
   if (weights !== undefined) {
-    await loadClipWeights(opened.model, await resolveWeights(weights, fetching), { text: pretrainedText });
+    await loadClipWeights(opened.model, await resolveWeights(weights, watch), { text: pretrainedText });
   }
   if (config.pretrain !== undefined) {
-    await loadPretrained(opened.model, await resolveWeights(config.pretrain, fetching));
+    await loadPretrained(opened.model, await resolveWeights(config.pretrain, watch));
   }
   if (weights === undefined && config.pretrain === undefined && config.resume === undefined) {
     line('warning: the towers start at random; name a file with the weights of CLIP as network.weights');
   }
-  await runOn({ config, data, opened, datasets: {}, signal });
+  await runOn({ config, data, opened, datasets: {}, signal: watch.signal });
 }
 
 /** A model on anyone's clips: the small one from scratch, another run's, or a published one. */
-export async function clipsRun(options: RunOptions, signal?: AbortSignal): Promise<void> {
+export async function clipsRun(options: RunOptions, watch: ResolveOptions = {}): Promise<void> {
   const { line } = openConsole();
-  const init = await startOf(options.init, signal);
+  const init = await startOf(options.init, watch);
   const config = clipsConfig(options, init);
   const data = options.clipsTable === undefined ? await readRunData(config, line) : await tableData(options, line);
   const description =
@@ -63,7 +62,7 @@ export async function clipsRun(options: RunOptions, signal?: AbortSignal): Promi
     });
   }
   const datasets = init?.kind === 'published' ? {} : smallData(config.data.inputSize);
-  await runOn({ config, data, opened, datasets, signal });
+  await runOn({ config, data, opened, datasets, signal: watch.signal });
 }
 
 /** How training is done by what it starts from: the published models with the rates and the decay of the paper. */
@@ -80,9 +79,9 @@ interface Start {
   readonly kind: 'small' | 'published';
 }
 
-async function startOf(init: string | undefined, signal: AbortSignal | undefined): Promise<Start | undefined> {
+async function startOf(init: string | undefined, watch: ResolveOptions): Promise<Start | undefined> {
   if (init === undefined) return undefined;
-  const path = await resolveWeights(init, signal === undefined ? {} : { signal });
+  const path = await resolveWeights(init, watch);
   const { description } = await withCheckpointFile(path, async (contents) => describeCheckpoint(contents));
   return { path, description, kind: description.vocabulary === 'clip' ? 'published' : 'small' };
 }

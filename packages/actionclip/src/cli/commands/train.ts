@@ -62,10 +62,13 @@ export const train = defineCommand({
 way, goes on with the same options and --resume FOLDER/last.safetensors.`,
   async run({ values }, terminal) {
     checkTogether(values);
-    const { startRun } = await import('../../runs/run.ts');
+    const [{ startRun }, { weightsProgress }] = await Promise.all([
+      import('../../runs/run.ts'),
+      import('../fetch-progress.ts'),
+    ]);
     const device = await openDeviceFrom(values, terminal);
     try {
-      await startRun(values, terminal.signal);
+      await startRun(values, weightsProgress(terminal));
     } finally {
       await device.close();
     }
