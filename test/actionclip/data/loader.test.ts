@@ -274,7 +274,7 @@ describe.each([0, 2])('a clip that cannot be read, with %i worker threads,', (wo
   it('is an error that names it', async () => {
     await withBadClip(async (dataset, bad) => {
       expect(await rejection(collect(dataset, { batchSize: 3, workers }))).toContain(
-        `DataError: ${bad}: the video cannot be opened`,
+        `DataError: ${bad}: it cannot be opened as a video`,
       );
     });
   });

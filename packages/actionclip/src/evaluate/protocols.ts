@@ -106,7 +106,7 @@ export function evaluateSplits(
     const rows = split.flatMap((index) => rowOf.get(index) ?? []);
     const own = new Float64Array(rows.length * classes);
     for (const [at, row] of rows.entries()) {
-      own.set(Array.prototype.slice.call(scores.scores, row * classes, (row + 1) * classes), at * classes);
+      for (let c = 0; c < classes; c++) own[at * classes + c] = scores.scores[row * classes + c] ?? Number.NaN;
     }
     const ownLabels = Int32Array.from(rows, (row) => labels[row] ?? 0);
     return evaluateScores(
