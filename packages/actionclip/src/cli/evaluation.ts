@@ -43,14 +43,15 @@ export async function runEvaluation(values: EvalValues, terminal: Terminal): Pro
     const [first] = subjects;
     if (first === undefined) return;
     const [single] = subjects.length === 1 ? subjects : [];
-    if (json) terminal.out(JSON.stringify(single ? evaluationJson(single) : subjects.map(evaluationJson)));
-    else
-      for (const line of single ? evaluationLines(single, terminal) : mixtureLines(subjects, terminal))
-        terminal.out(line);
+    // The files come first: a reader of the output that leaves early ends the program.
     if (scores !== undefined) await writeScores(scores, first.result.full, first.labels, first.selected.entries);
     if (html !== undefined) {
       await writeReport(html, zeroShotReport(first, [['device', (await device.backend()).description]]));
     }
+    if (json) terminal.out(JSON.stringify(single ? evaluationJson(single) : subjects.map(evaluationJson)));
+    else
+      for (const line of single ? evaluationLines(single, terminal) : mixtureLines(subjects, terminal))
+        terminal.out(line);
     sayBroken(first, terminal);
   } finally {
     await device.close();
