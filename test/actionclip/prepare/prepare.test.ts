@@ -68,6 +68,22 @@ describe('the check of real clips', () => {
     for (const name of broken) expect([name, await quick(name)]).toEqual([name, { reason: expect.any(String) }]);
   });
 
+  it('finds frames that the decoder made up in place of damaged ones', async () => {
+    await withFolder(async (folder) => {
+      const file = path.join(folder, 'flipped.mp4');
+      const bytes = await readFile(path.join(sharedData, 'k400-singles', 'shooting_basketball_2.mp4'));
+      bytes[20_000] = (bytes[20_000] ?? 0) ^ 8;
+      await writeFile(file, bytes);
+      const check = { path: file, kind: 'video', source: {} } as const;
+      expect(await checkClip({ ...check, level: 'full' })).toEqual({
+        reason: expect.stringMatching(
+          /^the video is damaged or cut off: \d+ of 38 frames are not whole; replace the video$/,
+        ),
+      });
+      expect(await checkClip({ ...check, level: 'quick' })).toEqual({ reason: expect.stringContaining('whole') });
+    });
+  });
+
   it('checks folders of frames, by the names that their files have; what is broken stays in the lists when told', async () => {
     await withFolder(async (folder) => {
       const clips = path.join(folder, 'clips');

@@ -4,11 +4,14 @@ import { DataError, messageOf } from '../data/errors.ts';
 import { ImageError } from '../data/image/image.ts';
 import { type FrameSourceOptions, openFrameSource } from '../data/open-source.ts';
 import { loadNodeAv } from '../data/video-node-av.ts';
+import { checkVideoFile } from './check-video.ts';
 import { numberedFiles } from './frame-names.ts';
 import type { ListedClip } from './layouts/layout.ts';
-import { checkVideoEnds } from './video-ends.ts';
 
-/** `full` decodes every frame; `quick` the first and the last ones, and counts the others without decoding them. */
+/**
+ * `full` decodes every frame; `quick` the first and the last ones, and counts the others without decoding them. The
+ * ffmpeg program, where it takes the place of node-av, always does the former.
+ */
 export type CheckLevel = 'full' | 'quick';
 
 export interface ClipCheck {
@@ -33,13 +36,11 @@ export async function checkClip(check: ClipCheck): Promise<CheckResult> {
 }
 
 async function checkVideo({ path, level, source: options }: ClipCheck): Promise<number> {
-  if (level === 'quick' && options.decoder !== 'ffmpeg') {
-    const loaded = await loadNodeAv();
-    if ('nodeAv' in loaded) return checkVideoEnds(loaded.nodeAv, path);
-  }
   const source = await openFrameSource(path, options);
   try {
-    return await source.frameCount();
+    const loaded = options.decoder === 'ffmpeg' ? undefined : await loadNodeAv();
+    if (loaded !== undefined && 'nodeAv' in loaded) return checkVideoFile(loaded.nodeAv, path, level);
+    return await source.frameCount(); // the ffmpeg program complains of all damage, and decodes all for it
   } finally {
     await source.close();
   }
