@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { labelsFrom, parseLabelFile, parseLabelList } from '../../../packages/actionclip/src/cli/lists.ts';
 import { OptionError } from '../../../packages/actionclip/src/cli/options.ts';
-import { refuseFoldersOfVideos } from '../../../packages/actionclip/src/cli/videos.ts';
+import { videosAt } from '../../../packages/actionclip/src/cli/videos.ts';
 import { formatCsvField } from '../../../packages/actionclip/src/data/csv.ts';
 import { rejection, withFolder } from '../data/shared-clips.ts';
 
@@ -105,11 +105,11 @@ describe('a file of labels', () => {
 
 it('a folder of videos is refused with the way to give them; a folder of frames and a missing file are not', async () => {
   await withFolder(async (folder) => {
-    await refuseFoldersOfVideos([folder, path.join(folder, 'nothing')]);
+    await videosAt([folder, path.join(folder, 'nothing')]);
     await writeFile(path.join(folder, 'img_00001.png'), '');
-    await refuseFoldersOfVideos([folder]);
+    await videosAt([folder]);
     await writeFile(path.join(folder, 'One.MP4'), '');
-    expect(await rejection(refuseFoldersOfVideos([folder]))).toContain(
+    expect(await rejection(videosAt([folder]))).toContain(
       `${folder} is a folder of videos; give the videos themselves, such as ${path.join(folder, 'One.MP4')}`,
     );
   });

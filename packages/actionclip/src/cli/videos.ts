@@ -1,30 +1,36 @@
-/** Videos as they are given on a command line: files, or folders of frames. */
+/** Videos as they are given on a command line: files, or folders of frames however these are numbered. */
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import path from 'node:path';
+import { openFrameSource } from '../data/open-source.ts';
+import { numberingOf } from '../prepare/frame-names.ts';
+import type { NamedVideo } from '../recognize/recognizer.ts';
+import { isVideoName } from '../search/video-files.ts';
 import { OptionError } from './options.ts';
 
-const videoName = /\.(?:3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|ogv|ts|vob|webm|wmv)$/i;
-
 /**
- * A folder that holds videos is no folder of frames: whoever gives it means the videos inside.
- * @throws OptionError that says how to give them.
+ * The videos at the paths, in their order. What is not there or cannot be read is found out when it is opened.
+ * @throws OptionError for a folder that holds videos: whoever gives it means the videos inside.
  */
-export async function refuseFoldersOfVideos(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    const video = (await namesIn(path)).find((name) => videoName.test(name));
+export async function videosAt(paths: readonly string[]): Promise<NamedVideo[]> {
+  const videos: NamedVideo[] = [];
+  for (const given of paths) {
+    const names = await namesIn(given);
+    const video = names.find(isVideoName);
     if (video !== undefined) {
       throw new OptionError(
-        `${path} is a folder of videos`,
-        `give the videos themselves, such as ${join(path, video)}, or all of them as the shell writes them out: ${join(path, '*')}`,
+        `${given} is a folder of videos`,
+        `give the videos themselves, such as ${path.join(given, video)}, or all of them as the shell writes them out: ${path.join(given, '*')}`,
       );
     }
+    videos.push({ path: given, open: () => openFrameSource(given, numberingOf(names)) });
   }
+  return videos;
 }
 
-/** Nothing for what is no folder, or cannot be read: opening it says why. */
-async function namesIn(path: string): Promise<string[]> {
+/** The files of a folder in the order of their names; none of what is no folder or cannot be read. */
+async function namesIn(folder: string): Promise<string[]> {
   try {
-    return (await stat(path)).isDirectory() ? await readdir(path) : [];
+    return (await stat(folder)).isDirectory() ? (await readdir(folder)).sort() : [];
   } catch {
     return [];
   }

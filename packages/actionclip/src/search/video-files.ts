@@ -21,6 +21,8 @@ const videoSuffixes = [
   '.gif',
 ];
 
+export const isVideoName = (name: string): boolean => videoSuffixes.includes(path.extname(name).toLowerCase());
+
 /** A file as it was when it was looked at; a change of size or time means other content. */
 export interface FileStamp {
   /** Bytes. */
@@ -47,7 +49,7 @@ export async function findVideos(folder: string): Promise<FoundVideo[]> {
       if (name.startsWith('.')) continue;
       const inside = relative === '' ? name : `${relative}/${name}`;
       if (entry.isDirectory()) await visit(inside);
-      else if (videoSuffixes.includes(path.extname(name).toLowerCase())) {
+      else if (isVideoName(name)) {
         const status = await stat(path.join(folder, inside)).catch(() => undefined);
         if (status?.isFile()) found.push({ path: inside, size: status.size, modified: Math.floor(status.mtimeMs) });
       }

@@ -1,5 +1,5 @@
 /** `actionclip classify`: which of the labels given fits each video best, for people, as JSON, and as a page. */
-import type { Recognizer } from '../../recognize/recognizer.ts';
+import type { NamedVideo, Recognizer } from '../../recognize/recognizer.ts';
 import type { Classification, ClassifyOptions, VideoOutcome, ViewOptions } from '../../recognize/types.ts';
 import type { RecognizedVideo } from '../../report/recognition.ts';
 import { defineCommand } from '../command.ts';
@@ -35,12 +35,12 @@ export const classify = defineCommand({
     const views = viewOptionsOf(values);
     const { labelsFrom } = await import('../lists.ts');
     const { readTemplates } = await import('../../prompts/template-files.ts');
-    const { refuseFoldersOfVideos } = await import('../videos.ts');
+    const { videosAt } = await import('../videos.ts');
     const labels = await labelsFrom(values);
     const templates = await readTemplates(values.templates ?? 'actionclip');
-    await refuseFoldersOfVideos(paths);
+    const videos = await videosAt(paths);
     const { recognizer, weights, close } = await openRecognizerFrom(values, terminal);
-    const request = { paths, labels, templates, views, weights, values, recognizer };
+    const request = { videos, labels, templates, views, weights, values, recognizer };
     const show = await presenter(request, terminal);
     const broken = await untilInterrupted(terminal.signal, classifyVideos(request, show, terminal).finally(close));
     await show.end();
@@ -55,7 +55,7 @@ export const classify = defineCommand({
 });
 
 interface Request {
-  readonly paths: readonly string[];
+  readonly videos: readonly NamedVideo[];
   readonly labels: readonly string[];
   readonly templates: readonly string[];
   readonly views: ViewOptions;
@@ -67,13 +67,12 @@ interface Request {
 
 /** Shows each video as it is ready, and gives the paths of those that could not be read. */
 async function classifyVideos(request: Request, show: Presenter, terminal: Terminal): Promise<string[]> {
-  const { paths, labels, templates, views, recognizer } = request;
-  const { videoFiles } = await import('../../recognize/open.ts');
+  const { videos, labels, templates, views, recognizer } = request;
   let name = '';
-  const videos = videoFiles(paths).map(({ path, open }, index) => ({
+  const announced = videos.map(({ path, open }, index) => ({
     path,
     open: () => {
-      name = `${paths.length > 1 ? `${index + 1}/${paths.length} ` : ''}${path}`;
+      name = `${videos.length > 1 ? `${index + 1}/${videos.length} ` : ''}${path}`;
       terminal.progress(`${name}: decoding`);
       return open();
     },
@@ -87,7 +86,7 @@ async function classifyVideos(request: Request, show: Presenter, terminal: Termi
   };
   terminal.progress(`Encoding ${labels.length} labels`);
   const broken: string[] = [];
-  for await (const outcome of recognizer.classifyAll(videos, labels, options)) {
+  for await (const outcome of recognizer.classifyAll(announced, labels, options)) {
     terminal.progress('');
     if ('error' in outcome) broken.push(outcome.path);
     await show.outcome(outcome);
