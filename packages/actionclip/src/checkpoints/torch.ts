@@ -20,8 +20,10 @@ import { listZip, type ZipEntry } from './zip.ts';
 const MAXIMUM_PICKLE_BYTES = 256 * 2 ** 20;
 /** Deeper nesting is refused; real checkpoints stay under twenty. */
 const MAXIMUM_DEPTH = 200;
-/** Shared lists can make a small pickle describe an endless tree; the largest checkpoints have some thousand parts. */
-const MAXIMUM_PARTS = 5_000_000;
+/** Shared lists can make a small pickle describe an endless tree; without them each part takes bytes of its own. */
+const MAXIMUM_PARTS_PER_BYTE = 8;
+/** Longer paths are refused, since one long key may stand before many parts; real ones stay under a hundred characters. */
+const MAXIMUM_PATH_LENGTH = 1000;
 
 /** Plain values of a checkpoint beside its tensors (`epoch`, say), by dotted path. */
 export type TorchScalars = ReadonlyMap<string, number | string | boolean>;
@@ -99,10 +101,12 @@ export async function openTorchArchive(bytes: ByteSource): Promise<TorchArchive>
   if ((entries.get(pickleName)?.bytes ?? 0) > MAXIMUM_PICKLE_BYTES) {
     throw new CheckpointError(`${source}: its pickle is larger than 256 MiB`, 'this is not a checkpoint of a model');
   }
-  const { root, unknownNames } = unpickle(await readEntry('data.pkl'), source);
+  const pickle = await readEntry('data.pkl');
+  const { root, unknownNames } = unpickle(pickle, source);
   const tensors = new Map<string, TensorReference>();
   const scalars = new Map<string, number | string | boolean>();
-  flatten(root, source, tensors, scalars);
+  const largest = MAXIMUM_PARTS_PER_BYTE * pickle.byteLength;
+  flatten(root, { source, largest }, tensors, scalars);
   const stored = (path: string): StoredTensor => {
     const reference = tensors.get(path);
     if (reference === undefined) throw damaged(source, `there is no tensor ${path}`);
@@ -130,25 +134,29 @@ function damaged(source: string, problem: string, cause?: unknown): CheckpointEr
 /** Walks Maps, lists and the state of inert objects, joining keys with dots, as a module's parameters are named. */
 function flatten(
   root: unknown,
-  source: string,
+  { source, largest }: { readonly source: string; readonly largest: number },
   tensors: Map<string, TensorReference>,
   scalars: Map<string, number | string | boolean>,
 ): void {
   const open = new Set<object>();
   let parts = 0;
-  const visit = (value: unknown, path: readonly string[]): void => {
-    if (++parts > MAXIMUM_PARTS) throw damaged(source, `its objects have more than ${MAXIMUM_PARTS} parts`);
-    if (value instanceof TensorReference) tensors.set(path.join('.'), value);
+  const visit = (value: unknown, path: string): void => {
+    if (++parts > largest) throw damaged(source, `its objects have more than ${largest} parts`);
+    if (path.length > MAXIMUM_PATH_LENGTH) {
+      throw damaged(source, `its objects have names of more than ${MAXIMUM_PATH_LENGTH} characters`);
+    }
+    if (value instanceof TensorReference) tensors.set(path, value);
     else if (typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean') {
-      scalars.set(path.join('.'), value);
+      scalars.set(path, value);
     } else if (typeof value === 'object' && value !== null && !open.has(value)) {
-      if (path.length > MAXIMUM_DEPTH) throw damaged(source, `its objects nest deeper than ${MAXIMUM_DEPTH}`);
+      if (open.size > MAXIMUM_DEPTH) throw damaged(source, `its objects nest deeper than ${MAXIMUM_DEPTH}`);
       open.add(value);
-      for (const [key, child] of children(value)) visit(child, key === '' ? path : [...path, key]);
+      for (const [key, child] of children(value))
+        visit(child, path === '' || key === '' ? path + key : `${path}.${key}`);
       open.delete(value);
     }
   };
-  visit(root, []);
+  visit(root, '');
 }
 
 /** The named parts of a value; an empty name adds nothing to the path. */
@@ -162,12 +170,13 @@ function children(value: object): Iterable<readonly [string, unknown]> {
 /** A pickled nn.Module keeps its tensors one level down, in these three dictionaries. */
 const MODULE_PARTS = ['_parameters', '_buffers', '_modules'];
 
-function moduleParts(value: ReadonlyMap<unknown, unknown>): [string, unknown][] {
-  // A copy, since a pickle can have put properties of its own over a map's methods.
-  const map = new Map(value);
-  if (!MODULE_PARTS.every((part) => map.has(part))) return [...map].map(([key, child]) => [String(key), child]);
+function moduleParts(map: ReadonlyMap<unknown, unknown>): [string, unknown][] {
+  if (!MODULE_PARTS.every((part) => map.has(part))) return [...map].map(([key, child]) => [keyText(key), child]);
   return MODULE_PARTS.map((part) => ['', map.get(part)]);
 }
+
+/** A tuple as a key may describe any amount of text. */
+const keyText = (key: unknown): string => (typeof key === 'object' && key !== null ? '(object)' : String(key));
 
 /** A window on a storage, after checking that it lies inside. */
 function windowOf(bytes: ByteSource, storage: ZipEntry, reference: TensorReference, where: string): StoredTensor {
