@@ -4,12 +4,12 @@ import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import {
-  decodeImageFile,
   frameFileName,
   openFrameFolder,
   parseImageTemplate,
 } from '../../../packages/actionclip/src/data/frame-folder.ts';
 import { openFrameSource } from '../../../packages/actionclip/src/data/open-source.ts';
+import { decodeImageFile } from '../../../packages/actionclip/src/data/picture-file.ts';
 import { rejection, withFolder, writeFrames } from './shared-clips.ts';
 
 const png = { imageTemplate: 'img_{:05d}.png' };

@@ -1,12 +1,12 @@
 /** Frames kept as numbered image files in a folder, as the TSN tools extract them (`img_00001.jpg`, ...). */
 
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import sharp from 'sharp';
-import { codeOf, DataError, messageOf } from './errors.ts';
+import { codeOf, DataError } from './errors.ts';
 import { type FrameSource, readChosenFrames } from './frame-source.ts';
 import { defaultFramesPerSecond, regularTimes } from './frame-times.ts';
 import type { Image } from './image/image.ts';
+import { decodeImageFile } from './picture-file.ts';
 
 export interface FrameFolderOptions {
   /** Python format string with one integer, as in the released configurations; default `img_{:05d}.jpg` */
@@ -18,10 +18,6 @@ export interface FrameFolderOptions {
 }
 
 export const defaultImageTemplate = 'img_{:05d}.jpg';
-
-// One image at a time and no cache: parallelism comes from the loader's threads, and a frame is rarely read twice.
-sharp.concurrency(1);
-sharp.cache(false);
 
 /** A template split at its one integer field. */
 export interface ImageTemplate {
@@ -116,45 +112,4 @@ async function countFrames(folder: string, template: ImageTemplate, bias: number
     );
   }
   return count;
-}
-
-/**
- * Decodes an image file (JPEG, PNG and what else sharp reads) to 8-bit RGB; grey is spread to three channels and
- * transparency is dropped.
- * @throws DataError that names the file if it is missing or damaged
- */
-export async function decodeImageFile(file: string): Promise<Image> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(file);
-  } catch (error) {
-    const problem =
-      codeOf(error) === 'ENOENT' ? 'the frame does not exist' : `the frame cannot be read (${codeOf(error)})`;
-    throw new DataError(`${file}: ${problem}`, 'check the list against the folder, and the image template', {
-      cause: error,
-    });
-  }
-  try {
-    const { data, info } = await sharp(bytes, { failOn: 'truncated' })
-      .toColourspace('srgb')
-      .removeAlpha()
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    return { width: info.width, height: info.height, data: threeChannels(data, info.channels) };
-  } catch (error) {
-    throw new DataError(`${file}: the frame cannot be decoded (${firstLine(messageOf(error))})`, 'extract it again', {
-      cause: error,
-    });
-  }
-}
-
-function threeChannels(data: Uint8Array, channels: number): Uint8Array {
-  if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  const rgb = new Uint8Array((data.length / channels) * 3);
-  for (let pixel = 0; pixel * 3 < rgb.length; pixel++) rgb.fill(data[pixel * channels] ?? 0, pixel * 3, pixel * 3 + 3);
-  return rgb;
-}
-
-function firstLine(text: string): string {
-  return text.split('\n')[0] ?? '';
 }

@@ -1,10 +1,12 @@
-/** Picks how a clip is read: a folder of frames, or a video file through the decoder that is there. */
+/** Picks how a clip is read: a folder of frames, a picture, or a video file through the decoder that is there. */
 
 import type { Stats } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { codeOf, DataError } from './errors.ts';
 import { type FrameFolderOptions, openFrameFolder } from './frame-folder.ts';
 import type { DamageHandling, FrameSource } from './frame-source.ts';
+import { openPictureFile } from './picture-file.ts';
+import { isMovingPng, pictureTypeOf } from './picture-type.ts';
 import { defaultPrograms, type FfmpegPrograms, findFfmpeg, openVideoWithFfmpeg } from './video-ffmpeg.ts';
 import { loadNodeAv, openVideoWithNodeAv } from './video-node-av.ts';
 
@@ -26,7 +28,8 @@ export interface FrameSourceOptions extends FrameFolderOptions {
 }
 
 /**
- * Opens a clip: a folder is taken for frames, a file for a video.
+ * Opens a clip: a folder is taken for frames, and a file, whatever its name, by its first bytes for a picture (JPEG,
+ * PNG, WebP or AVIF, a clip of one frame unless it moves) or else for a video, of which GIF and APNG are kinds.
  * @throws DataError if there is no such file or folder, or no decoder for a video; the message says what to install
  */
 export async function openFrameSource(path: string, options: FrameSourceOptions = {}): Promise<FrameSource> {
@@ -46,7 +49,27 @@ export async function openFrameSource(path: string, options: FrameSourceOptions 
   }
   if (found.isDirectory()) return openFrameFolder(path, options);
   if (found.isFile() && found.size === 0) throw new DataError(`${path}: the file is empty`, 'expected a video file');
+  if (found.isFile() && (await isPicture(path))) return openPictureFile(path, options.damage);
   return openVideo(path, options);
+}
+
+/** Whether sharp reads the file as well as a video decoder would, or better: it turns by EXIF, and knows moving WebP. */
+async function isPicture(path: string): Promise<boolean> {
+  const bytes = new Uint8Array(65536);
+  const file = await open(path).catch((error: unknown) => {
+    throw new DataError(`${path}: the clip cannot be read (${codeOf(error)})`, 'check who may read it', {
+      cause: error,
+    });
+  });
+  try {
+    const { bytesRead } = await file.read(bytes);
+    const start = bytes.subarray(0, bytesRead);
+    const type = pictureTypeOf(start);
+    if (type === 'image/jpeg') return !/\.mjpe?g$/i.test(path); // JPEG after JPEG is a video
+    return type !== undefined && type !== 'image/gif' && !(type === 'image/png' && isMovingPng(start));
+  } finally {
+    await file.close();
+  }
 }
 
 async function openVideo(path: string, options: FrameSourceOptions): Promise<FrameSource> {

@@ -6,21 +6,6 @@ import { defaultFramesPerSecond, type FrameStamps } from './frame-times.ts';
 import type { Image } from './image/image.ts';
 import { type FrameDecoded, openVideoSource, type VideoPass } from './video-source.ts';
 
-/** How files of each type begin, in Latin letters; a dot stands for any byte. */
-const beginnings: readonly (readonly [type: string, beginning: RegExp])[] = [
-  ['image/jpeg', /^\xff\xd8\xff/],
-  ['image/png', /^\x89PNG\r\n/],
-  ['image/gif', /^GIF8[79]a/],
-  ['image/webp', /^RIFF....WEBP/s],
-  ['image/avif', /^....ftypavi[fs]/s],
-];
-
-/** The type of a picture file by its first bytes, or undefined if it is none. */
-export function pictureTypeOf(bytes: Uint8Array): string | undefined {
-  const text = Array.from(bytes.subarray(0, 16), (byte) => String.fromCharCode(byte)).join('');
-  return beginnings.find(([, beginning]) => beginning.test(text))?.[0];
-}
-
 /** Opens a picture of a known type as a clip. */
 export function openPicture(
   name: string,

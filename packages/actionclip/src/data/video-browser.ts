@@ -9,7 +9,8 @@ import type { DamageHandling, FrameSource } from './frame-source.ts';
 import { defaultFramesPerSecond, type FrameStamps } from './frame-times.ts';
 import type { Image } from './image/image.ts';
 import { type Orientation, orientationOfTurn, upright } from './orientation.ts';
-import { openPicture, pictureTypeOf } from './picture-browser.ts';
+import { openPicture } from './picture-browser.ts';
+import { pictureTypeOf } from './picture-type.ts';
 import {
   type ColourSpace,
   colourSpaceOf,
