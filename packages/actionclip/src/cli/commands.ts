@@ -19,24 +19,24 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
-    'convert',
+    'search',
     {
-      summary: "Write a checkpoint's weights as safetensors, for this program or another",
-      load: async () => widened((await import('./commands/convert.ts')).convert),
+      summary: 'Find the videos of a folder that fit a text',
+      load: async () => widened((await import('./commands/search.ts')).search),
     },
   ],
   [
-    'inspect',
+    'embed',
     {
-      summary: 'Say what a checkpoint is: kind, sizes, temporal prompts, counts, what does not fit',
-      load: async () => widened((await import('./commands/inspect.ts')).inspect),
+      summary: 'Write the features of videos into a file',
+      load: async () => widened((await import('./commands/embed.ts')).embed),
     },
   ],
   [
-    'doctor',
+    'train',
     {
-      summary: 'Say what this machine has for computing and decoding, and what is taken',
-      load: async () => widened((await import('./commands/doctor.ts')).doctor),
+      summary: "Train ActionCLIP: the built-in actions, the paper's runs, or your own clips",
+      load: async () => widened((await import('./commands/train.ts')).train),
     },
   ],
   [
@@ -61,24 +61,24 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
-    'train',
+    'inspect',
     {
-      summary: "Train ActionCLIP: the built-in actions, the paper's runs, or your own clips",
-      load: async () => widened((await import('./commands/train.ts')).train),
+      summary: 'Say what a checkpoint is: kind, sizes, temporal prompts, counts, what does not fit',
+      load: async () => widened((await import('./commands/inspect.ts')).inspect),
     },
   ],
   [
-    'embed',
+    'convert',
     {
-      summary: 'Write the features of videos into a file',
-      load: async () => widened((await import('./commands/embed.ts')).embed),
+      summary: "Write a checkpoint's weights as safetensors, for this program or another",
+      load: async () => widened((await import('./commands/convert.ts')).convert),
     },
   ],
   [
-    'search',
+    'doctor',
     {
-      summary: 'Find the videos of a folder that fit a text',
-      load: async () => widened((await import('./commands/search.ts')).search),
+      summary: 'Say what this machine has for computing and decoding, and what is taken',
+      load: async () => widened((await import('./commands/doctor.ts')).doctor),
     },
   ],
 ]);
