@@ -14,7 +14,7 @@ export interface StreamedValue {
   readonly shape: readonly number[];
   /** Each piece is valid until the next one is asked for. */
   pieces(): AsyncIterable<Float32Array>;
-  /** Puts all of it into memory of its size at once, in the byte order of this machine; absent where it takes more than that. */
+  /** Writes all of it to memory of its size, in the byte order of this machine; absent where it takes more than that. */
   readonly readInto?: (memory: Uint8Array) => Promise<void>;
 }
 
