@@ -33,6 +33,8 @@ export interface ViewChoice {
 
 /** Frames whose pictures are kept unless told. */
 const defaultPictures = 64;
+/** Most windows of a video: every second of a day. */
+const mostWindows = 86_400;
 /** Times closer than this, in seconds, are one: far below the distance of frames, far above rounding. */
 const tolerance = 1e-6;
 
@@ -80,11 +82,18 @@ const shifts = (last: number, count: number): number[] =>
 /**
  * Windows over a video: one every `stride` seconds, the last of which ends with the video. A video no longer than a
  * window is one.
+ * @throws RecognitionError for more windows than anybody can look at.
  */
 export function slidingWindows(duration: number, window: number, stride: number): Span[] {
   const last = duration - window;
   if (last <= tolerance) return [{ start: 0, end: duration }];
   const before = Math.ceil((last - tolerance) / stride);
+  if (before >= mostWindows) {
+    throw new RecognitionError(
+      `a stride of ${stride} seconds makes ${before + 1} windows of a video of ${duration.toFixed(1)} seconds`,
+      `choose one that makes at most ${mostWindows}`,
+    );
+  }
   return [
     ...Array.from({ length: before }, (_, index) => ({ start: index * stride, end: index * stride + window })),
     { start: last, end: duration },
