@@ -9,6 +9,7 @@ export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit
 export { type Image, ImageError } from './data/image/image.ts';
 export { resize } from './data/image/resample.ts';
 export { type FrameSampling, sampleFrames } from './data/sampling.ts';
+export { type TimeRange, trimmed } from './data/trimmed.ts';
 export { type BrowserVideoOptions, openVideoInBrowser } from './data/video-browser.ts';
 export { promptKey, type TextCache, type TextCacheSpace, textSpace } from './evaluate/text-cache.ts';
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';

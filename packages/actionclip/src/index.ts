@@ -62,6 +62,7 @@ export {
 export { type FrameSourceOptions, openFrameSource, type VideoDecoder } from './data/open-source.ts';
 export { Random, RandomError, type RandomState } from './data/random.ts';
 export { type FrameSampling, sampleFrames } from './data/sampling.ts';
+export { type TimeRange, trimmed } from './data/trimmed.ts';
 
 export { type DiagnoseOptions, type Diagnosis, diagnose } from './doctor/diagnose.ts';
 export { printDiagnosis } from './doctor/print.ts';
