@@ -207,6 +207,23 @@ describe('a conversion is refused', () => {
     );
   });
 
+  it('in the openai layout of a model whose number of heads it cannot tell, which the others keep', async () => {
+    const own = join(folder, 'heads.safetensors');
+    const { description } = await convertCheckpoint(fixture('mean/clip.pt'), own, { to });
+    const { sizes } = description;
+    const heads = { ...sizes, vision: { ...sizes.vision, heads: 4 } };
+    const metadata = new Map([['description', JSON.stringify({ ...description, sizes: heads })]]);
+    const { tensors } = await readCheckpointFile(own);
+    await writeSafetensorsFile(own, tensors, metadata);
+    await expect(convertCheckpoint(own, out(), { to: 'openai' })).rejects.toThrow(
+      /the openai layout cannot tell of 4 attention heads at a width of 128/,
+    );
+    const other = join(folder, 'heads', 'model.safetensors');
+    await convertCheckpoint(own, other, { to: 'huggingface' });
+    const back = await convertCheckpoint(join(folder, 'heads'), join(folder, 'back.safetensors'), { to });
+    expect(back.description.sizes).toEqual(heads);
+  });
+
   it('where the checkpoint is damaged or absent, and nothing is left behind', async () => {
     const path = join(folder, 'cut.pt');
     copyFileSync(fixture('mean/clip.pt'), path);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { type PresetName, presets } from '@actionclip/transformer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ByteSource } from '../../../packages/actionclip/src/checkpoints/byte-source.ts';
 import { openTensorFile } from '../../../packages/actionclip/src/checkpoints/contents.ts';
+import { readCheckpointFile, writeSafetensorsFile } from '../../../packages/actionclip/src/checkpoints/files.ts';
 import { inspectCheckpoint } from '../../../packages/actionclip/src/checkpoints/inspect.ts';
 import { inspectTensors } from '../../../packages/actionclip/src/checkpoints/inspection.ts';
 import { modelShapes } from '../../../packages/actionclip/src/checkpoints/model-shapes.ts';
@@ -92,6 +93,22 @@ describe('an inspection of what PyTorch wrote', () => {
     const inspection = await inspectCheckpoint(fixture(path));
     expect(inspection).toMatchObject({ container, files: 1, layout: 'openai', problems: [] });
     expect(inspection.model).toMatchObject(expected);
+  });
+
+  it('of a checkpoint in several files counts them all', async () => {
+    const { tensors } = await readCheckpointFile(fixture('transf/checkpoint.pt'));
+    const shards = new Map([
+      ['one.safetensors', new Map([...tensors].filter((_, i) => i % 2 === 0))],
+      ['two.safetensors', new Map([...tensors].filter((_, i) => i % 2 === 1))],
+    ]);
+    for (const [name, part] of shards) await writeSafetensorsFile(join(folder, name), part);
+    const pairs = [...shards].flatMap(([name, part]) => [...part.keys()].map((key) => [key, name] as const));
+    const index = join(folder, 'model.safetensors.index.json');
+    writeFileSync(index, JSON.stringify({ weight_map: Object.fromEntries(pairs) }));
+    const [whole, split] = [await inspectCheckpoint(fixture('transf/checkpoint.pt')), await inspectCheckpoint(index)];
+    expect(split).toMatchObject({ container: 'safetensors', files: 2, problems: [], model: whole.model });
+    const bytes = [...shards.keys()].reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+    expect(split.bytes).toBe(bytes);
   });
 
   it('tells dtypes, values beside the tensors, and what is ignored', async () => {

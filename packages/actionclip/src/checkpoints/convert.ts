@@ -10,6 +10,7 @@ import { checkpointPath, withCheckpointFile } from './files.ts';
 import { interpolateWeights } from './interpolate-weights.ts';
 import { requireWholeModel } from './model-shapes.ts';
 import { isTemporal } from './names.ts';
+import { headsBeside } from './open-model.ts';
 import type { FloatDtype } from './precision.ts';
 import { transformersConfig } from './transformers-config.ts';
 import {
@@ -62,22 +63,29 @@ export async function convertCheckpoint(from: string, to: string, options: Conve
   await refuseSameFile(to, from, ...(options.interpolate ? [options.interpolate.pretrained] : []));
   return withCheckpointFile(from, async (contents) => {
     const { interpolate } = options;
-    if (interpolate === undefined) return write(contents, contents.tensors, to, options);
-    return withCheckpointFile(interpolate.pretrained, (pretrained) =>
-      write(contents, interpolateWeights(pretrained, contents, interpolate.alpha), to, options),
-    );
+    const described = describeCheckpoint(contents, await headsBeside(await checkpointPath(from), contents));
+    requireWholeModel(contents, described.description);
+    if (interpolate === undefined) return write({ contents, described, weights: contents.tensors }, to, options);
+    return withCheckpointFile(interpolate.pretrained, (pretrained) => {
+      const weights = interpolateWeights(pretrained, contents, interpolate.alpha);
+      return write({ contents, described, weights }, to, options);
+    });
   });
 }
 
+interface Source {
+  readonly contents: CheckpointContents;
+  readonly described: DescribedCheckpoint;
+  /** Those of `contents`, or a mixture. */
+  readonly weights: ReadableTensors;
+}
+
 async function write(
-  contents: CheckpointContents,
-  weights: ReadableTensors,
+  { contents: { source }, described, weights }: Source,
   path: string,
   { to, dtype, dropTemporal = false, ...writing }: ConversionOptions,
 ): Promise<Conversion> {
-  const { source } = contents;
-  const described = describeCheckpoint(contents);
-  requireWholeModel(contents, described.description);
+  if (to === 'openai') requireUsualHeads(described.description, source);
   const dropped = dropTemporal || to !== 'actionclip' ? temporalParts(weights, described.description) : [];
   if (dropped.length > 0 && !dropTemporal) {
     throw new CheckpointError(
@@ -122,6 +130,19 @@ function promptsOf({ temporal = 'meanP', joint, shift }: ModelDescription): stri
     ', ',
   );
 }
+
+/** Programs for OpenAI's state dicts take the heads from the width, so that a file with others would be another model. */
+function requireUsualHeads({ sizes: { vision, text } }: ModelDescription, source: string): void {
+  for (const { width, heads } of [vision, text]) {
+    if (heads === Math.max(1, Math.floor(width / HEAD_WIDTH))) continue;
+    throw new CheckpointError(
+      `${source}: the openai layout cannot tell of ${heads} attention heads at a width of ${width}`,
+      'write the actionclip or the huggingface layout, which say how many there are',
+    );
+  }
+}
+
+const HEAD_WIDTH = 64;
 
 function withoutTemporal(description: ModelDescription): ModelDescription {
   const { temporalLayers: _, positionDeviation: __, scrambledConvolution: ___, ...clip } = description;

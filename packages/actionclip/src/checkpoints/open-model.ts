@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { modelOf, type OpenedCheckpoint, type OpenModelOptions } from './build-model.ts';
+import type { CheckpointContents } from './contents.ts';
 import type { TowerHeads } from './describe.ts';
 import { checkpointPath, withCheckpointFile } from './files.ts';
 import { readHuggingFaceConfig } from './hugging-face-config.ts';
@@ -18,13 +19,20 @@ export type { OpenedCheckpoint, OpenModelOptions } from './build-model.ts';
 export async function openCheckpointModel(path: string, options: OpenModelOptions = {}): Promise<OpenedCheckpoint> {
   const file = await checkpointPath(path);
   return withCheckpointFile(file, async (contents) => {
-    const heads = contents.layout === 'huggingface' ? await headsBeside(file) : undefined;
+    const heads = await headsBeside(file, contents);
     return modelOf(contents, { ...(heads === undefined ? {} : { heads }), ...options });
   });
 }
 
-/** The heads that a `config.json` in the same folder tells, if there is one. */
-async function headsBeside(file: string): Promise<TowerHeads | undefined> {
+/**
+ * The attention heads that a `config.json` beside a file of Hugging Face tells, if there is one.
+ * @throws CheckpointError where it says that the towers compute otherwise than OpenAI's.
+ */
+export async function headsBeside(
+  file: string,
+  { layout }: Pick<CheckpointContents, 'layout'>,
+): Promise<TowerHeads | undefined> {
+  if (layout !== 'huggingface') return undefined;
   const path = join(dirname(file), 'config.json');
   try {
     return readHuggingFaceConfig(await readFile(path, 'utf8'), path);
