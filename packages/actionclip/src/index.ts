@@ -201,6 +201,8 @@ export {
 } from './prompts/templates.ts';
 
 export {
+  bestLabels,
+  bestOverTime,
   type Classification,
   type ClassifyOptions,
   type EmbeddedFrame,
@@ -219,7 +221,9 @@ export {
   type VideoOutcome,
   type ViewOptions,
   videoFiles,
+  type WindowRun,
   type WindowScore,
+  windowRuns,
 } from './recognize/index.ts';
 
 export {
@@ -235,6 +239,13 @@ export {
   type SummaryFigure,
 } from './report/data.ts';
 export { encodeFrame } from './report/frames.ts';
+export {
+  type RecognitionFacts,
+  type RecognizedVideo,
+  recognizedVideo,
+  renderRecognition,
+  writeRecognition,
+} from './report/recognition.ts';
 export { renderReport, writeReport } from './report/report.ts';
 
 export { Examiner } from './runs/examiner.ts';

@@ -208,6 +208,13 @@ describe('frames', () => {
     ]);
   });
 
+  it('have the nearest colours of the palette where the terminal knows no others', () => {
+    const data = new Uint8Array([250, 10, 0, 100, 100, 100]);
+    expect(drawThumbnail({ ...colors, palette: true }, { width: 1, height: 2, data }, 1)).toEqual([
+      '\x1b[38;5;196;48;5;59m▀\x1b[0m',
+    ]);
+  });
+
   it('have curves that rise with the similarity', () => {
     const range = rangeOf([0.1, Number.NaN, 0.3]);
     expect(range).toEqual({ least: 0.1, most: 0.3 });

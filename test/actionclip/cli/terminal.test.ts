@@ -41,6 +41,13 @@ describe('a terminal', () => {
     expect([color, blocks, interactive]).toEqual(expected);
   });
 
+  it('has the palette alone where the terminal is known for it and does not say otherwise', () => {
+    const TERM_PROGRAM = 'Apple_Terminal';
+    expect(terminalOf().terminal.palette).toBe(false);
+    expect(terminalOf({ environment: { TERM_PROGRAM } }).terminal.palette).toBe(true);
+    expect(terminalOf({ environment: { TERM_PROGRAM, COLORTERM: 'truecolor' } }).terminal.palette).toBe(false);
+  });
+
   it('draws progress over itself, in less than its width, and clears it before anything else is written', () => {
     const { terminal, written } = terminalOf({ columns: 10 });
     terminal.progress('化粧をする 1');

@@ -12,6 +12,8 @@ export interface Terminal {
   readonly columns: number;
   /** Whether the output may have colours: a terminal, no `NO_COLOR`, not `TERM=dumb`. */
   readonly color: boolean;
+  /** Whether the colours have to be of the palette of 256, since the terminal does not know those of 24 bits. */
+  readonly palette?: boolean;
   /** Whether a person sees the output on a terminal that draws block characters; else drawings are in ASCII. */
   readonly blocks: boolean;
   /** Whether a person sees the standard error as it is written, so that a line may be drawn over. */
@@ -55,6 +57,7 @@ export function processTerminal(
     },
     columns: stdout.columns || DEFAULT_COLUMNS,
     color: blocks && !environment.NO_COLOR,
+    palette: environment.TERM_PROGRAM === 'Apple_Terminal' && !environment.COLORTERM,
     blocks,
     interactive,
     progress: (line) => {

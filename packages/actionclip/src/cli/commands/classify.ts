@@ -1,4 +1,5 @@
 /** `actionclip classify`: which of the labels given fits each video best, for people, as JSON, and as a page. */
+import { templateSetNames } from '../../prompts/template-sets.ts';
 import type { NamedVideo, Recognizer } from '../../recognize/recognizer.ts';
 import type { Classification, ClassifyOptions, VideoOutcome, ViewOptions } from '../../recognize/types.ts';
 import type { RecognizedVideo } from '../../report/recognition.ts';
@@ -30,7 +31,9 @@ export const classify = defineCommand({
     'actionclip classify match.mkv --labels "goal, foul, crowd" --weights hub:ViT-B/16 --window 4 --html match.html',
   ],
   notes: `A VIDEO is a video file or a folder of frames. A label that holds a comma stands in double quotes:
---labels '"clean and jerk, heavy", yoga'. Videos that cannot be read are named at the end, and the exit code is 1.`,
+--labels '"clean and jerk, heavy", yoga'. Videos that cannot be read are named at the end, and the exit code is 1.
+
+Sets of templates: ${templateSetNames.join(', ')}; a FILE has one on each line, with {} for the label.`,
   async run({ values, positionals: paths }, terminal) {
     const views = viewOptionsOf(values);
     const { labelsFrom } = await import('../lists.ts');

@@ -2,7 +2,7 @@
 import type { Terminal } from '../terminal.ts';
 import { fitText, padText, printable } from './text-width.ts';
 
-export type Canvas = Pick<Terminal, 'columns' | 'color' | 'blocks'>;
+export type Canvas = Pick<Terminal, 'columns' | 'color' | 'palette' | 'blocks'>;
 
 /** Red, green, blue from 0 to 255. */
 export type Color = readonly [number, number, number];
@@ -25,8 +25,24 @@ export const seriesColor = (index: number): Color => SERIES[index % SERIES.lengt
 /** Colours the text, and its ground where given; nothing happens without colours. */
 export function colored(canvas: Canvas, text: string, color: Color, ground?: Color): string {
   if (!canvas.color || text === '') return text;
-  const codes = `38;2;${color.join(';')}${ground === undefined ? '' : `;48;2;${ground.join(';')}`}`;
+  const code = canvas.palette ? paletteCode : directCode;
+  const codes = `38;${code(color)}${ground === undefined ? '' : `;48;${code(ground)}`}`;
   return `${ESCAPE}${codes}m${text}${RESET}`;
+}
+
+const directCode = (color: Color): string => `2;${color.join(';')}`;
+
+/** Levels of red, green and blue in the cube of 6 x 6 x 6 colours, which begins at 16. */
+const CUBE_LEVELS = [0, 95, 135, 175, 215, 255] as const;
+
+function paletteCode(color: Color): string {
+  const place = color.reduce((index, value) => index * CUBE_LEVELS.length + nearestLevel(value), 0);
+  return `5;${16 + place}`;
+}
+
+function nearestLevel(value: number): number {
+  const distances = CUBE_LEVELS.map((level) => Math.abs(level - value));
+  return distances.indexOf(Math.min(...distances));
 }
 
 export const bold = (canvas: Canvas, text: string): string => (canvas.color ? `${ESCAPE}1m${text}${RESET}` : text);
