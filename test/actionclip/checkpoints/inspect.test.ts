@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { type PresetName, presets } from '@actionclip/transformer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ByteSource } from '../../../packages/actionclip/src/checkpoints/byte-source.ts';
 import { openTensorFile } from '../../../packages/actionclip/src/checkpoints/contents.ts';
+import { convertCheckpoint } from '../../../packages/actionclip/src/checkpoints/convert.ts';
 import { readCheckpointFile, writeSafetensorsFile } from '../../../packages/actionclip/src/checkpoints/files.ts';
 import { inspectCheckpoint } from '../../../packages/actionclip/src/checkpoints/inspect.ts';
 import { inspectTensors } from '../../../packages/actionclip/src/checkpoints/inspection.ts';
@@ -109,6 +110,19 @@ describe('an inspection of what PyTorch wrote', () => {
     expect(split).toMatchObject({ container: 'safetensors', files: 2, problems: [], model: whole.model });
     const bytes = [...shards.keys()].reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
     expect(split.bytes).toBe(bytes);
+  });
+
+  it('of a folder of Hugging Face takes the heads from its configuration, or says that it does not fit', async () => {
+    const target = join(folder, 'hf');
+    await convertCheckpoint(fixture('mean/clip.pt'), join(target, 'model.safetensors'), { to: 'huggingface' });
+    const config = join(target, 'config.json');
+    const usual = readFileSync(config, 'utf8');
+    expect((await inspectCheckpoint(target)).model?.sizes.vision.heads).toBe(2);
+    writeFileSync(config, usual.replace('"num_attention_heads": 2', '"num_attention_heads": 8'));
+    expect(await inspectCheckpoint(target)).toMatchObject({ layout: 'huggingface', problems: [] });
+    expect((await inspectCheckpoint(target)).model?.sizes.vision.heads).toBe(8);
+    writeFileSync(config, usual.replaceAll('quick_gelu', 'relu'));
+    expect((await inspectCheckpoint(target)).problems).toEqual([expect.stringMatching(/relu/)]);
   });
 
   it('tells dtypes, values beside the tensors, and what is ignored', async () => {

@@ -6,7 +6,7 @@ import { elementCount, type HostDtype } from '@actionclip/tensor';
 import { type ClipSizes, presets } from '@actionclip/transformer';
 import type { TemporalHeadName } from '../model/temporal.ts';
 import { type CheckpointContents, contentsOf, type TensorFile } from './contents.ts';
-import { type DescribedCheckpoint, describeCheckpoint } from './describe.ts';
+import { type DescribedCheckpoint, describeCheckpoint, type TowerHeads } from './describe.ts';
 import { CheckpointError } from './errors.ts';
 import { requireWholeModel } from './model-shapes.ts';
 import { isTemporal, type LayoutName } from './names.ts';
@@ -82,8 +82,11 @@ const OPTIMIZER = /(^|\.)optimizer(_state_dict)?\./;
 const LONGEST_VALUE = 200;
 const CLIP_VOCABULARY = 49408;
 
-/** Looks through a file without reading values. */
-export function inspectTensors(file: TensorFile): CheckpointInspection {
+/**
+ * Looks through a file without reading values.
+ * @param heads As for `describeCheckpoint`.
+ */
+export function inspectTensors(file: TensorFile, heads?: TowerHeads): CheckpointInspection {
   const problems: string[] = [];
   /** What a step gives, or undefined where the checkpoint does not fit, which is then listed. */
   const attempt = <Result>(step: () => Result): Result | undefined => {
@@ -102,7 +105,7 @@ export function inspectTensors(file: TensorFile): CheckpointInspection {
   const optimizer = tensors.filter(({ name }) => OPTIMIZER.test(name));
   // A tensor that is not in the file has been named already, and would only be named again.
   const contents = problems.length === 0 ? attempt(() => contentsOf(file)) : undefined;
-  const described = contents && attempt(() => describeCheckpoint(contents));
+  const described = contents && attempt(() => describeCheckpoint(contents, heads));
   if (contents && described) attempt(() => requireWholeModel(contents, described.description));
   const parameters = contents ? [...contents.tensors.values()] : tensors.filter(({ name }) => !OPTIMIZER.test(name));
   return {
