@@ -11,6 +11,7 @@ import {
   Recognizer,
   scoreTemplates,
   scoreViews,
+  type TextCache,
 } from 'actionclip';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -178,6 +179,31 @@ describe('a label set', () => {
       });
       expect(distance(similarities, expected)).toBeLessThan(1e-6);
     }
+  });
+
+  it('takes from a cache what was computed before', async () => {
+    const kept = new Map<string, Float32Array>();
+    const asked: string[] = [];
+    const cache: TextCache = {
+      get: async (space, keys) => {
+        asked.push(space);
+        return new Map([...kept].filter(([key]) => keys.includes(key)));
+      },
+      put: async (_, rows) => {
+        for (const [key, row] of rows)
+          kept.set(
+            key,
+            row.map((value) => -value),
+          );
+      },
+    };
+    const cached = new Recognizer(recognizer.model, tokenizer, { texts: async () => ({ cache, space: 'tower' }) });
+    const first = await cached.embedLabels(labels);
+    expect(distance(first.rows, (await recognizer.embedLabels(labels)).rows)).toBeLessThan(1e-6);
+    expect(kept.size).toBe(16 * labels.length);
+    const second = await cached.embedLabels(labels);
+    expect(second.rows).toEqual(first.rows.map((value) => -value));
+    expect(asked).toEqual(['tower', 'tower']);
   });
 
   it('is refused where its prompts are of other labels or of another model', async () => {

@@ -3,9 +3,8 @@
 import type { Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { codeOf, DataError } from './errors.ts';
-import { type FrameFolderOptions, openFrameFolder } from './frame-folder.ts';
+import type { FrameFolderOptions } from './frame-folder.ts';
 import type { DamageHandling, FrameSource } from './frame-source.ts';
-import { openPictureFile } from './picture-file.ts';
 import { isMovingPng, pictureTypeOf } from './picture-type.ts';
 import { defaultPrograms, type FfmpegPrograms, findFfmpeg, openVideoWithFfmpeg } from './video-ffmpeg.ts';
 import { loadNodeAv, openVideoWithNodeAv } from './video-node-av.ts';
@@ -47,9 +46,12 @@ export async function openFrameSource(path: string, options: FrameSourceOptions 
       },
     );
   }
-  if (found.isDirectory()) return openFrameFolder(path, options);
+  // The reader of pictures takes long to load, and videos do without it.
+  if (found.isDirectory()) return (await import('./frame-folder.ts')).openFrameFolder(path, options);
   if (found.isFile() && found.size === 0) throw new DataError(`${path}: the file is empty`, 'expected a video file');
-  if (found.isFile() && (await isPicture(path))) return openPictureFile(path, options.damage);
+  if (found.isFile() && (await isPicture(path))) {
+    return (await import('./picture-file.ts')).openPictureFile(path, options.damage);
+  }
   return openVideo(path, options);
 }
 

@@ -38,6 +38,9 @@ export async function openRecognizer(weights: string, options: OpenRecognizerOpt
   });
 }
 
-/** Videos and folders of frames by their paths, each opened when its turn comes. */
+/**
+ * Videos and folders of frames by their paths, each opened when its turn comes. Since it is one at a time, all
+ * processors decode it unless told.
+ */
 export const videoFiles = (paths: readonly string[], options: FrameSourceOptions = {}): NamedVideo[] =>
-  paths.map((path) => ({ path, open: () => openFrameSource(path, options) }));
+  paths.map((path) => ({ path, open: () => openFrameSource(path, { threads: 0, ...options }) }));
