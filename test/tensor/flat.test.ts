@@ -240,6 +240,35 @@ describe('the flat layout', () => {
     expect(optimizer.groups).toHaveLength(1);
   });
 
+  it('takes weights that a module streams piece by piece, and leaves those alone that are not named', async () => {
+    const layer = await new Linear(4, 3).initialize();
+    const optimizer = new AdamW(layer.namedParameters(), { layout: 'flat' });
+    await layer.initialize();
+    const before = await layer.stateDict();
+    const values = Float32Array.from({ length: 12 }, (_, i) => i / 8);
+    async function* pieces(): AsyncIterable<Float32Array> {
+      for (const [start, end] of [
+        [0, 5],
+        [5, 12],
+      ])
+        yield values.subarray(start, end);
+    }
+    await layer.streamParameters(new Map([['weight', { shape: [3, 4], pieces }]]));
+    const after = await layer.stateDict();
+    expect(after.get('weight')?.data).toEqual(values);
+    expect(after.get('bias')).toEqual(before.get('bias'));
+    const wrong = new Map([
+      ['weight', { shape: [4, 3], pieces }],
+      ['scale', { shape: [1], pieces }],
+    ]);
+    await expect(layer.streamParameters(wrong)).rejects.toThrow(
+      'the weights do not fit the model: 1 unexpected (scale); 1 of another shape (weight is [4, 3], not [3, 4])',
+    );
+    const short = new Map([['bias', { shape: [3], pieces: async function* () {} }]]);
+    await expect(layer.streamParameters(short)).rejects.toThrow('0 elements for [3]');
+    expect(optimizer.groups).toHaveLength(1);
+  });
+
   it('refuses a second optimizer, giving up a parameter, and programs captured before', async () => {
     const [p, q] = [noise(1, 8), noise(2, 8)];
     p.requiresGrad = true;
