@@ -198,6 +198,22 @@ describe('conversion between dtypes', () => {
     expect(toFloat32({ dtype: 'bool', shape: [2], data: Uint8Array.of(1, 0) }).data).toEqual(Float32Array.of(1, 0));
   });
 
+  it('gives every half and every bfloat16 its value, sign of zero and infinities included', () => {
+    const all = Uint16Array.from({ length: 2 ** 16 }, (_, bits) => bits);
+    const halves = Float32Array.from(all, (bits) => {
+      const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+      if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+      return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+    });
+    const uppers = Float32Array.from(all, (bits) => bfloat16ToNumber(bits));
+    const differences = (dtype: 'f16' | 'bf16', expected: Float32Array): number[] => {
+      const { data } = toFloat32({ dtype, shape: [2 ** 16], data: all });
+      return [...all].filter((bits) => !Object.is(data[bits], expected[bits]));
+    };
+    expect(differences('f16', halves)).toEqual([]);
+    expect(differences('bf16', uppers)).toEqual([]);
+  });
+
   it('refuses to make an integer of what is none', () => {
     expect(() => toInt32({ dtype: 'f32', shape: [1], data: Float32Array.of(0.5) })).toThrow(/element 0 is 0.5/);
     expect(() => toInt32({ dtype: 'i64', shape: [1], data: BigInt64Array.of(2n ** 40n) })).toThrow(RangeError);

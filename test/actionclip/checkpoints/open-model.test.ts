@@ -293,7 +293,11 @@ describe('a checkpoint is refused in one sentence', () => {
     ['where a parameter is missing', (all) => all.delete('ln_final.bias'), /1 missing: ln_final\.bias \[64\]/],
     ['where one is too much', (all) => all.set('visual.extra', scalar), /1 unexpected: visual\.extra \[1\]/],
     ['where one has another shape', (all) => all.set('visual.ln_post.bias', scalar), /is \[1\], expected \[128\]/],
-    ['where no sizes can be read', (all) => all.delete('text_projection'), /the weights have no text_projection/],
+    [
+      'where no sizes can be read',
+      (all) => all.delete('text_projection'),
+      /CLIP: the weights have no text_projection; choose a CLIP checkpoint with a vision transformer$/,
+    ],
     [
       'where a block is not there',
       (all) => all.delete('visual.transformer.resblocks.1.attn.in_proj_weight'),
@@ -317,6 +321,13 @@ describe('a checkpoint is refused in one sentence', () => {
     await expect(openCheckpointModel(path)).rejects.toThrow(/its description says temporal head LSTM/);
     const broken = await saved('broken.safetensors', await weightsOf('mean'), { description: { sizes: {} } });
     await expect(openCheckpointModel(broken)).rejects.toThrow(/the metadata has no readable description/);
+    const endless = await saved('endless.safetensors', await weightsOf('transf'), {
+      description: { sizes, frames: 1e12, temporal: 'Transf', vocabulary: 'clip' },
+    });
+    await expect(openCheckpointModel(endless)).rejects.toThrow(/the metadata has no readable description/);
+    await expect(openCheckpointModel(fixture('mean/clip.pt'), { frames: 1e9 })).rejects.toThrow(
+      /1000000000 frames were asked for; choose a whole number from 1 to 4096/,
+    );
   });
 
   it.each([

@@ -5,7 +5,7 @@ import { ActionCLIP } from '../model/action-clip.ts';
 import type { TemporalHeadName } from '../model/temporal.ts';
 import type { ModelDescription } from '../train/model-description.ts';
 import type { CheckpointContents } from './contents.ts';
-import { type DescribedCheckpoint, describeCheckpoint, type TowerHeads } from './describe.ts';
+import { type DescribedCheckpoint, describeCheckpoint, isFrames, MAXIMUM_FRAMES, type TowerHeads } from './describe.ts';
 import { CheckpointError } from './errors.ts';
 import { fillModel } from './fill.ts';
 import type { LayoutName } from './names.ts';
@@ -108,8 +108,11 @@ function overridden(
       `choose ${[...new Set([found.temporal, 'meanP'])].join(' or ')}, or ask for an untrained head`,
     );
   }
-  if (!Number.isSafeInteger(frames) || frames < 1) {
-    throw new CheckpointError(`${source}: ${frames} frames were asked for`, 'choose a whole number from 1');
+  if (!isFrames(frames)) {
+    throw new CheckpointError(
+      `${source}: ${frames} frames were asked for`,
+      `choose a whole number from 1 to ${MAXIMUM_FRAMES}`,
+    );
   }
   const { vision } = found.sizes;
   const side = resolution ?? vision.resolution;

@@ -27,6 +27,8 @@ type Shapes = ReadonlyMap<string, readonly number[]>;
 
 /** Frames of a clip where nothing tells. */
 const USUAL_FRAMES = 8;
+/** No clip has more frames: a model's tables of positions are as long, whatever a file says. */
+export const MAXIMUM_FRAMES = 4096;
 const FRAME_POSITIONS = 'fusion.frame_position_embeddings.weight';
 const CLASS_POSITIONS = 'fusion.transformer.pos_embed';
 const TIME_EMBEDDING = 'visual.time_embedding';
@@ -85,7 +87,9 @@ function sizesOf(shapes: Shapes, heads: TowerHeads | undefined, source: string):
     inferred = inferSizes(shapes);
   } catch (cause) {
     if (!(cause instanceof TensorError)) throw cause;
-    throw new CheckpointError(`${source}: ${cause.message}`, 'expected is a whole model', { cause });
+    const { message, hint } = cause;
+    const problem = hint === '' ? message : message.slice(0, -`; ${hint}`.length);
+    throw new CheckpointError(`${source}: ${problem}`, hint || 'expected is a whole model', { cause });
   }
   const sizes = {
     ...inferred,
@@ -187,13 +191,15 @@ function parsed(text: string): unknown {
 }
 
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 1;
+/** Whether a clip can have so many frames. */
+export const isFrames = (value: unknown): boolean => isCount(value) && Number(value) <= MAXIMUM_FRAMES;
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 /** Whether the parts that are read here are there; the vocabulary is checked when a tokenizer is made of it. */
 function isDescription(value: unknown): value is ModelDescription {
   if (!isRecord(value) || !isRecord(value.sizes)) return false;
   const { vision, text } = value.sizes;
-  return isRecord(vision) && isRecord(text) && isCount(vision.heads) && isCount(text.heads) && isCount(value.frames);
+  return isRecord(vision) && isRecord(text) && isCount(vision.heads) && isCount(text.heads) && isFrames(value.frames);
 }
 
 function requireEqual(source: string, what: string, described: string | undefined, found: string): void {
