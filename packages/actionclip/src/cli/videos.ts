@@ -1,6 +1,7 @@
 /** Videos as they are given on a command line: files, or folders of frames however these are numbered. */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import type { DamageHandling } from '../data/frame-source.ts';
 import { openFrameSource } from '../data/open-source.ts';
 import { numberingOf } from '../prepare/frame-names.ts';
 import type { NamedVideo } from '../recognize/recognizer.ts';
@@ -11,7 +12,7 @@ import { OptionError } from './options.ts';
  * The videos at the paths, in their order. What is not there or cannot be read is found out when it is opened.
  * @throws OptionError for a folder that holds videos: whoever gives it means the videos inside.
  */
-export async function videosAt(paths: readonly string[]): Promise<NamedVideo[]> {
+export async function videosAt(paths: readonly string[], damage: DamageHandling = 'error'): Promise<NamedVideo[]> {
   const videos: NamedVideo[] = [];
   for (const given of paths) {
     const names = await namesIn(given);
@@ -22,7 +23,7 @@ export async function videosAt(paths: readonly string[]): Promise<NamedVideo[]> 
         `give the videos themselves, such as ${path.join(given, video)}, or all of them as the shell writes them out: ${path.join(given, '*')}`,
       );
     }
-    videos.push({ path: given, open: () => openFrameSource(given, numberingOf(names)) });
+    videos.push({ path: given, open: () => openFrameSource(given, { damage, ...numberingOf(names) }) });
   }
   return videos;
 }

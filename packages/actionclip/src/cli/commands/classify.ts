@@ -16,6 +16,7 @@ const classifyOptions = {
   top: { place: 'N', kind: wholeFrom(1), help: 'how many labels are shown; 5' },
   json: { help: 'one JSON object a line for each video, as in docs/classify-json.md' },
   html: { place: 'FILE', kind: text, help: 'also write a page with pictures, bars, curves and timelines' },
+  tolerateDamage: { help: 'take of a damaged video the frames that can be decoded' },
   noFilmstrip: { help: 'draw no frames on the terminal' },
 } as const satisfies OptionTable;
 
@@ -41,7 +42,7 @@ Sets of templates: ${templateSetNames.join(', ')}; a FILE has one on each line, 
     const { videosAt } = await import('../videos.ts');
     const labels = await labelsFrom(values);
     const templates = await readTemplates(values.templates ?? 'actionclip');
-    const videos = await videosAt(paths);
+    const videos = await videosAt(paths, values.tolerateDamage ? 'tolerate' : 'error');
     const { recognizer, weights, close } = await openRecognizerFrom(values, terminal);
     const request = { videos, labels, templates, views, weights, values, recognizer };
     const show = await presenter(request, terminal);
