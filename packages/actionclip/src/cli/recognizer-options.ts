@@ -55,9 +55,10 @@ export interface OpenedRecognizer {
 export async function openRecognizerFrom(values: RecognizerValues, terminal: Terminal): Promise<OpenedRecognizer> {
   const { weights: name, head, frames, resolution } = values;
   if (name === undefined) throw missingWeights();
-  const [{ resolveWeights }, { openRecognizer }, { weightsProgress }] = await Promise.all([
+  const [{ resolveWeights }, { openRecognizer }, { openFileTextCache }, { weightsProgress }] = await Promise.all([
     import('../hub/resolve.ts'),
     import('../recognize/open.ts'),
+    import('../evaluate/text-cache-files.ts'),
     import('./fetch-progress.ts'),
   ]);
   const weights = await resolveWeights(name, weightsProgress(terminal));
@@ -65,6 +66,7 @@ export async function openRecognizerFrom(values: RecognizerValues, terminal: Ter
   terminal.progress(`Opening ${name}`);
   const recognizer = await openRecognizer(weights, {
     signal: terminal.signal,
+    textCache: openFileTextCache(),
     ...(head === undefined ? {} : { temporal: head }),
     ...(frames === undefined ? {} : { frames }),
     ...(resolution === undefined ? {} : { resolution }),

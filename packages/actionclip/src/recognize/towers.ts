@@ -6,8 +6,11 @@ import type { Image } from '../data/image/image.ts';
 import { concatenated, evaluateRows, evenBatch } from '../evaluate/features.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
 
-/** Most pictures that are encoded at once where the model sees each by itself. */
-const pictureLimit = 16;
+/**
+ * Most pictures that are encoded at once where the model sees each by itself. A graphics processor wants many; a
+ * processor is as fast with two, and between batches the program hears signals and shows how far it is.
+ */
+const pictureLimit = (device: string | undefined): number => (device === 'webgpu' ? 16 : 2);
 /** Most views whose frames are fused at once. */
 const viewLimit = 16;
 
@@ -22,7 +25,9 @@ export class VideoTowers {
 
   constructor(model: ActionCLIP, precision: 'f32' | 'mixed' = 'f32') {
     this.model = model;
-    this.batch = model.perFrame ? evenBatch(model.frames, pictureLimit) : model.frames;
+    this.batch = model.perFrame
+      ? evenBatch(model.frames, pictureLimit(model.parameters()[0]?.device?.name))
+      : model.frames;
     this.rows = model.joint ? 1 : model.frames;
     const enabled = precision === 'mixed';
     this.#pictures = compile((bytes: Tensor) =>
