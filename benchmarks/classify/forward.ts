@@ -22,7 +22,11 @@ const pictures = Array.from({ length: model.frames }, (_, frame) => ({
 async function forward(): Promise<{ seconds: number; cpuSeconds: number }> {
   const [start, before] = [performance.now(), process.cpuUsage()];
   await texts.prompts(prompts);
-  await towers.fuse([await towers.encode(pictures)]);
+  const features: number[] = [];
+  for (let at = 0; at < pictures.length; at += towers.batch) {
+    features.push(...(await towers.encode(pictures.slice(at, at + towers.batch))));
+  }
+  await towers.fuse([Float32Array.from(features)]);
   const { user, system } = process.cpuUsage(before);
   return { seconds: (performance.now() - start) / 1000, cpuSeconds: (user + system) / 1e6 };
 }
