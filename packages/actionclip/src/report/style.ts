@@ -17,8 +17,8 @@ export const STYLE = `
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Open Sans", sans-serif; }
 main { max-width: 980px; margin: 0 auto; padding: 40px 24px 64px; }
-h1 { font-size: 28px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.01em; }
-h2 { font-size: 19px; margin: 44px 0 12px; }
+h1 { font-size: 28px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.01em; overflow-wrap: anywhere; }
+h2 { font-size: 19px; margin: 44px 0 12px; overflow-wrap: anywhere; }
 h3 { font-size: 15px; margin: 24px 0 8px; }
 p { margin: 0 0 8px; }
 .subtitle, .note, figcaption, small { color: var(--muted); }
