@@ -253,7 +253,7 @@ export type { RunOptions } from './runs/options.ts';
 export { startRun } from './runs/run.ts';
 export { smallData, smallInput, smallModel } from './runs/small-model.ts';
 
-export { fileIdentity } from './search/identity.ts';
+export { fileIdentity, weightsIdentity } from './search/identity.ts';
 export { recipeOf } from './search/recipe.ts';
 export { type SearchHit, searchIndex } from './search/search.ts';
 export { type IndexProgress, type UpdateOptions, updateIndex, windowRows } from './search/update-index.ts';

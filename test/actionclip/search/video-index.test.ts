@@ -16,6 +16,7 @@ import {
   updateIndex,
   type VideoIndex,
   videoFiles,
+  weightsIdentity,
   windowsOf,
   writeVideoIndex,
 } from 'actionclip';
@@ -165,6 +166,30 @@ describe('an index of videos', () => {
         ['bending down'],
       );
       expect(similarity).toBeCloseTo(sampled[0]?.similarities[0] ?? Number.NaN, 6);
+    }
+  });
+});
+
+describe('the identity of weights', () => {
+  it('in shards is that of all of them together', async () => {
+    const before = process.env.ACTIONCLIP_CACHE;
+    process.env.ACTIONCLIP_CACHE = path.join(folder, 'cache');
+    try {
+      const shards = path.join(folder, 'shards');
+      await mkdir(shards);
+      const index = path.join(shards, 'model.safetensors.index.json');
+      await writeFile(index, '{}');
+      await writeFile(path.join(shards, 'model-1.safetensors'), 'one');
+      await writeFile(path.join(shards, 'model-2.safetensors'), 'two');
+      const whole = await weightsIdentity(shards);
+      expect(await weightsIdentity(index)).toBe(whole);
+      await writeFile(path.join(shards, 'model-2.safetensors'), 'three');
+      expect(await weightsIdentity(shards)).not.toBe(whole);
+      const single = path.join(shards, 'model-1.safetensors');
+      expect(await weightsIdentity(single)).toBe(await fileIdentity(single));
+    } finally {
+      if (before === undefined) delete process.env.ACTIONCLIP_CACHE;
+      else process.env.ACTIONCLIP_CACHE = before;
     }
   });
 });
