@@ -248,6 +248,7 @@ export {
 } from './report/recognition.ts';
 export { renderReport, writeReport } from './report/report.ts';
 
+export { actionDatasetFolder, standardDrawing } from './runs/built-in.ts';
 export { Examiner } from './runs/examiner.ts';
 export type { RunOptions } from './runs/options.ts';
 export { startRun } from './runs/run.ts';

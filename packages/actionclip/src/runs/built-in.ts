@@ -22,7 +22,10 @@ import { type RunReport, writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 
 /** Training clips of each class, and how much actors, cameras and settings vary (0 to 1). */
-const drawing = { trainClips: 60, difficulty: 0, frames: [14, 20] } as const;
+export const standardDrawing = { trainClips: 60, difficulty: 0, frames: [14, 20] } as const;
+
+/** Where the built-in clips are drawn, once for all runs. */
+export const actionDatasetFolder = (): string => join(cacheFolder(), 'actions');
 
 /** Epochs in which the mean over frames is trained on, from the towers of the trained model. */
 const comparisonEpochs = 3;
@@ -92,7 +95,7 @@ export async function builtInRun(options: RunOptions, { signal }: ResolveOptions
 
 async function drawDataset({ line }: Console): Promise<ActionDataset> {
   const started = performance.now();
-  const dataset = await generateActionDataset(join(cacheFolder(), 'actions'), drawing);
+  const dataset = await generateActionDataset(actionDatasetFolder(), standardDrawing);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   line(dataset.reused ? `Clips: ${dataset.root}` : `Clips, drawn in ${seconds} s: ${dataset.root}`);
   return dataset;
