@@ -104,6 +104,8 @@ const behaviourSchema = z.strictObject({
   lr_refresh: count.optional(),
   val_drop_last: z.boolean().optional(),
   augment_each_frame: z.boolean().optional(),
+  fixed_decay_factor: z.boolean().optional(),
+  ignore_fix_img: z.boolean().optional(),
 });
 
 export const fileSchema = z.strictObject({

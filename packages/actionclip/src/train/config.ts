@@ -17,6 +17,10 @@ export interface BehaviourSwitches {
   readonly dropLastValidationBatch: boolean;
   /** Colour jitter and RandAugment draw their values for every frame (released), or once a clip. */
   readonly augmentEachFrame: boolean;
+  /** The multistep schedule divides by ten whatever `lr_decay_factor` says (released), or multiplies by it. */
+  readonly fixedDecayFactor: boolean;
+  /** `fix_img` does nothing (released), or freezes the image tower. */
+  readonly ignoreFixImage: boolean;
 }
 
 export interface DataConfig {
@@ -106,14 +110,26 @@ export interface Config {
 
 /** The released code's behaviour and ours, by name. */
 export const BEHAVIOURS: Readonly<Record<Config['compatibility'], BehaviourSwitches>> = {
-  released: { conv1d: 'reshaped', learningRateRefresh: 10, dropLastValidationBatch: true, augmentEachFrame: true },
+  released: {
+    conv1d: 'reshaped',
+    learningRateRefresh: 10,
+    dropLastValidationBatch: true,
+    augmentEachFrame: true,
+    fixedDecayFactor: true,
+    ignoreFixImage: true,
+  },
   corrected: {
     conv1d: 'transposed',
     learningRateRefresh: 1,
     dropLastValidationBatch: false,
     augmentEachFrame: false,
+    fixedDecayFactor: false,
+    ignoreFixImage: false,
   },
 };
+
+/** What the released code's multistep schedule multiplies by. */
+const RELEASED_DECAY_FACTOR = 0.1;
 
 export type ConfigResult =
   | { readonly config: Config; readonly warnings: readonly string[] }
@@ -126,29 +142,40 @@ export type ConfigResult =
 export function resolveConfig(values: unknown): ConfigResult {
   const parsed = fileSchema.safeParse(values);
   if (!parsed.success) return { problems: problemsOf(parsed.error.issues, KNOWN_KEYS) };
-  const config = toConfig(parsed.data);
+  const config = toConfig(parsed.data, isEvaluationFile(parsed.data, values));
   const problems = crossChecks(config);
   if (problems.length > 0) return { problems };
-  return { config, warnings: [...ignoredKeys(values), ...doubts(config, values)] };
+  return { config, warnings: [...ignoredKeys(values), ...overruledKeys(parsed.data, config), ...doubts(config)] };
 }
 
-function toConfig(file: ConfigFile): Config {
-  const { data, network, solver, behaviour, compatibility } = file;
+/** The official files for the released test.py have clips to validate on and neither clips nor a solver to train with. */
+const isEvaluationFile = ({ data }: ConfigFile, values: unknown): boolean =>
+  !hasKey(values, 'solver') && (data.train_list ?? undefined) === undefined && typeof data.val_list === 'string';
+
+function switchesOf({ compatibility, behaviour }: ConfigFile): BehaviourSwitches {
   const switches = BEHAVIOURS[compatibility];
+  return {
+    conv1d: behaviour.conv1d ?? switches.conv1d,
+    learningRateRefresh: behaviour.lr_refresh ?? switches.learningRateRefresh,
+    dropLastValidationBatch: behaviour.val_drop_last ?? switches.dropLastValidationBatch,
+    augmentEachFrame: behaviour.augment_each_frame ?? switches.augmentEachFrame,
+    fixedDecayFactor: behaviour.fixed_decay_factor ?? switches.fixedDecayFactor,
+    ignoreFixImage: behaviour.ignore_fix_img ?? switches.ignoreFixImage,
+  };
+}
+
+function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
+  const { data, network, solver, compatibility } = file;
+  const behaviour = switchesOf(file);
   // The released code reads an absent random_shift as false, which made training there deterministic.
   const randomShift = data.random_shift ?? compatibility === 'corrected';
   return {
     seed: file.seed,
     compatibility,
-    behaviour: {
-      conv1d: behaviour.conv1d ?? switches.conv1d,
-      learningRateRefresh: behaviour.lr_refresh ?? switches.learningRateRefresh,
-      dropLastValidationBatch: behaviour.val_drop_last ?? switches.dropLastValidationBatch,
-      augmentEachFrame: behaviour.augment_each_frame ?? switches.augmentEachFrame,
-    },
+    behaviour,
     ...present('pretrain', file.pretrain),
     ...present('resume', file.resume),
-    evaluateOnly: solver.evaluate,
+    evaluateOnly: solver.evaluate || isEvaluation,
     data: {
       dataset: data.dataset,
       ...present('root', data.root),
@@ -175,7 +202,7 @@ function toConfig(file: ConfigFile): Config {
       dropout: network.drop_out,
       embeddingDropout: network.emb_dropout,
       freezeText: network.fix_text,
-      freezeImage: network.fix_img,
+      freezeImage: network.fix_img && !behaviour.ignoreFixImage,
       checkpoint: network.checkpoint,
     },
     solver: {
@@ -192,7 +219,7 @@ function toConfig(file: ConfigFile): Config {
       // The paper warms up for 5 of 50 epochs; shorter runs keep the proportion.
       warmupEpochs: solver.lr_warmup_step ?? Math.min(5, solver.epochs / 10),
       milestones: milestonesOf(solver.lr_decay_step, solver.epochs),
-      decayFactor: solver.lr_decay_factor,
+      decayFactor: behaviour.fixedDecayFactor ? RELEASED_DECAY_FACTOR : solver.lr_decay_factor,
       ...present('maximumGradientNorm', solver.max_gradient_norm),
     },
     output: { folder: file.output.folder, evaluateEvery: file.logging.eval_freq },
@@ -249,10 +276,26 @@ function ignoredKeys(values: unknown): string[] {
   });
 }
 
-function doubts(config: Config, values: unknown): string[] {
-  const isEvaluation = config.evaluateOnly || !hasKey(values, 'solver');
+/** Values that would change something, but for the released behaviour. */
+function overruledKeys({ network, solver }: ConfigFile, { behaviour }: Config): string[] {
+  const factor = solver.lr_decay_factor;
+  const isOverruled = solver.type === 'multistep' && factor !== RELEASED_DECAY_FACTOR && behaviour.fixedDecayFactor;
+  return [
+    ...(network.fix_img && behaviour.ignoreFixImage
+      ? ['network.fix_img is ignored: the released training does so; set behaviour.ignore_fix_img to false to freeze']
+      : []),
+    ...(isOverruled
+      ? [
+          `solver.lr_decay_factor is ignored: the released schedule always takes ${RELEASED_DECAY_FACTOR}; ` +
+            `set behaviour.fixed_decay_factor to false for ${factor}`,
+        ]
+      : []),
+  ];
+}
+
+function doubts(config: Config): string[] {
   const { temporalHead } = config.network;
-  if (!isEvaluation || temporalHead === 'meanP' || config.pretrain !== undefined) return [];
+  if (!config.evaluateOnly || temporalHead === 'meanP' || config.pretrain !== undefined) return [];
   return [
     `network.sim_header is ${temporalHead} but there is no pretrain: an untrained head spoils CLIP's features, ` +
       'use meanP for plain CLIP',
