@@ -94,6 +94,8 @@ describe('actionclip eval', () => {
     expect(out[0]).toBe('5 clips, 1 more cannot be read, 5 classes, 1 template (bare), 4 frames, one view');
     expect(out[1]).toMatch(/^top-1 +\d+\.\d %$/);
     expect(out).toContain('Classes, the worst first');
+    expect(out).toContain('Calibration');
+    expect(out).toContain('Reliability');
     expect(said).toContain('6 clips of 5 classes');
     expect(said).toContain('A line repeats a clip; every clip counts once');
     expect(said.find((line) => line.startsWith('The list counts'))).toMatch(

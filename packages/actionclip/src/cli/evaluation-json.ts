@@ -2,6 +2,7 @@
  * The figures of an evaluation as one JSON object. Accuracies are parts from 0 to 1; what has no value (the deviation
  * of one value, the accuracy of a class without clips) is null.
  */
+import { calibrationOf } from '../evaluate/calibration.ts';
 import type { Evaluation } from '../evaluate/evaluate.ts';
 import { clipsPerSecond } from '../evaluate/figures.ts';
 import { confusionPairs } from '../evaluate/metrics.ts';
@@ -37,6 +38,7 @@ export function evaluationJson(subject: EvaluationSubject): Json {
       predicted: labels[predicted] ?? '',
       clips: count,
     })),
+    calibration: calibrationJson(full),
     ...(halves === undefined
       ? {}
       : {
@@ -70,6 +72,25 @@ const orderJson = ({ kind, told, moved, explanation }: NonNullable<EvaluationSub
 });
 
 const accuracies = ({ top1, top5, meanClassAccuracy }: Evaluation) => ({ top1, top5, meanClassAccuracy });
+
+function calibrationJson({ scores, labels }: Evaluation): Json {
+  const { equalWidth, equalCount, ...figures } = calibrationOf(scores, labels);
+  return {
+    expectedCalibrationError: equalWidth.expectedCalibrationError,
+    equalCountCalibrationError: equalCount.expectedCalibrationError,
+    negativeLogLikelihood: figures.negativeLogLikelihood,
+    brierScore: figures.brierScore,
+    bestTemperature: value(figures.bestTemperature),
+    bestNegativeLogLikelihood: value(figures.bestNegativeLogLikelihood),
+    reliability: equalWidth.bins.map(({ from, to, clips, confidence, accuracy }) => ({
+      from,
+      to,
+      clips,
+      confidence: value(confidence),
+      accuracy: value(accuracy),
+    })),
+  };
+}
 
 const partJson = (part: Evaluation) => ({ clips: part.labels.length, ...accuracies(part) });
 

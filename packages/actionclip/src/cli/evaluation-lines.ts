@@ -1,4 +1,5 @@
 /** The figures of an evaluation as lines for people. */
+import { calibrationTables } from '../evaluate/calibration-tables.ts';
 import {
   classTable,
   clipsPerSecond,
@@ -29,6 +30,7 @@ export function evaluationLines(subject: EvaluationSubject, canvas: Canvas): str
     ...(protocol === undefined ? [] : tableLines(protocol, canvas)),
     ...tableLines(classes, canvas),
     ...(mistakes.rows.length === 0 ? [] : tableLines(mistakes, canvas)),
+    ...calibrationTables(full).flatMap((table) => tableLines(table, canvas)),
     '',
     `${clipsPerSecond(subject).toFixed(1)} clips/s`,
   ];

@@ -1,5 +1,6 @@
 /** An evaluation as a page. */
 import type { ReportData, ReportTable } from '../report/data.ts';
+import { calibrationTables } from './calibration-tables.ts';
 import {
   classTable,
   clipsPerSecond,
@@ -23,7 +24,7 @@ export function zeroShotReport(
   const { result, labels, selected, weights, mixture, templates, templateName } = subject;
   const { full, halves, splits, baseToNovel, broken } = result;
   const repeated = halves ?? splits;
-  const tables = [protocolTable(subject), classTable(subject), mistakeTable(subject)];
+  const tables = [protocolTable(subject), classTable(subject), mistakeTable(subject), ...calibrationTables(full)];
   return {
     title: 'Evaluation',
     subtitle: `${full.labels.length} clips of ${labels.length} classes, ${viewsText(subject)}`,

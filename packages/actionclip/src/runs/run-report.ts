@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { join, relative } from 'node:path';
 import { defaultDevice } from '@actionclip/tensor';
 import { ClipDataset } from '../data/dataset.ts';
+import { calibrationTables } from '../evaluate/calibration-tables.ts';
 import type { Evaluation } from '../evaluate/evaluate.ts';
 import { confusionPairs, topClasses } from '../evaluate/metrics.ts';
 import type { CurveChart, Filmstrip, ReportTable, SummaryFigure } from '../report/data.ts';
@@ -47,7 +48,7 @@ export async function writeRunReport(run: RunReport): Promise<string> {
       ...run.summary,
     ],
     curves: curvesOf(await readRunLog(outcome.log)),
-    tables: [...run.tables, classTable(run), mistakeTable(run)],
+    tables: [...run.tables, classTable(run), mistakeTable(run), ...calibrationTables(evaluation)],
     confusion: { labels: data.labels, counts: evaluation.confusion.counts },
     clips: await filmstrips(run),
     run: { facts: await factsOf(run), configuration: JSON.stringify(config, null, 2) },
