@@ -3,6 +3,7 @@ import type { ClipEntry } from '../data/lists.ts';
 import { ClipLoader } from '../data/loader.ts';
 import { type ClipFeatures, FeatureEncoder, type PromptFeatures } from '../evaluate/features.ts';
 import { promptTokens } from '../evaluate/prompt-tokens.ts';
+import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import type { Config } from '../train/config.ts';
 import { type DatasetOptions, evaluationDataset } from '../train/datasets.ts';
 import type { OpenedModel } from '../train/model-description.ts';
@@ -34,6 +35,7 @@ export class Examiner {
 
   prompts(labels: readonly string[]): Promise<PromptFeatures> {
     const { tokenizer, model } = this.#opened;
-    return this.#encoder.prompts(promptTokens(labels, tokenizer, model.clip.sizes.text.context));
+    const { templates } = TEMPLATE_SETS[this.#config.data.templates];
+    return this.#encoder.prompts(promptTokens(labels, tokenizer, model.clip.sizes.text.context, templates));
   }
 }

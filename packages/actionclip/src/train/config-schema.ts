@@ -3,6 +3,7 @@
  * the keys of these that nothing reads.
  */
 import { z } from 'zod';
+import { templateSetNames } from '../prompts/template-sets.ts';
 
 /** Keys of the official files that the released code does not read and this package does not either, and why. */
 export const IGNORED_KEYS: Readonly<Record<string, string>> = {
@@ -51,6 +52,8 @@ const dataSchema = z.strictObject({
   random_shift: z.boolean().optional(),
   replace_underscores: z.boolean().default(false),
   split_camel_case: z.boolean().default(false),
+  templates: z.enum(templateSetNames).default('actionclip'),
+  shots: count.nullish(),
   modality: anything,
   seg_length: anything,
   split: anything,

@@ -2,6 +2,7 @@
  * The configuration of a run as the program uses it, made from a file's values, and the switches between the released
  * code's behaviour and the corrected one.
  */
+import type { TemplateSetName } from '../prompts/template-sets.ts';
 import { type ConfigProblem, problemsOf } from './config-problems.ts';
 import { type ConfigFile, fileSchema, IGNORED_KEYS, KNOWN_KEYS } from './config-schema.ts';
 
@@ -44,6 +45,10 @@ export interface DataConfig {
   /** Training draws a random frame from each segment instead of its centre. */
   readonly randomShift: boolean;
   readonly labelCleaning: { readonly underscores: boolean; readonly camelCase: boolean };
+  /** The set of texts around the labels, in training and validation. */
+  readonly templates: TemplateSetName;
+  /** Few-shot training: clips of each class that are drawn from the training list; all of them if absent. */
+  readonly shots?: number;
 }
 
 export interface NetworkConfig {
@@ -191,6 +196,8 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       randAugment: { operations: data.randaug.N, magnitude: data.randaug.M },
       randomShift,
       labelCleaning: { underscores: data.replace_underscores, camelCase: data.split_camel_case },
+      templates: data.templates,
+      ...present('shots', data.shots),
     },
     network: {
       architecture: network.arch,

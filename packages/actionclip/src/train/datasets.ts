@@ -2,6 +2,7 @@
 import type { TrainingPipelineOptions } from '../data/augment/pipelines.ts';
 import { flipChance } from '../data/augment/pipelines.ts';
 import type { ClipDatasetDescription } from '../data/dataset.ts';
+import { drawShots } from '../data/few-shot.ts';
 import { type ClipEntry, readClipList, readLabels, type WarningHandler } from '../data/lists.ts';
 import type { FrameSourceOptions } from '../data/open-source.ts';
 import { cleanLabel } from '../prompts/templates.ts';
@@ -31,7 +32,7 @@ export interface DatasetOptions {
  * @throws ConfigError where a list that is needed is not named, DataError where one cannot be read.
  */
 export async function readRunData(config: Config, onWarning?: WarningHandler): Promise<RunData> {
-  const { labelList, trainList, validationList, root, labelCleaning } = config.data;
+  const { labelList, trainList, validationList, root, labelCleaning, shots } = config.data;
   const names = await readLabels(labelList, onWarning);
   const list = async (file: string | undefined): Promise<ClipEntry[]> =>
     file === undefined ? [] : readClipList(file, { classCount: names.length, ...(root === undefined ? {} : { root }) });
@@ -41,9 +42,13 @@ export async function readRunData(config: Config, onWarning?: WarningHandler): P
   if (config.evaluateOnly && validationList === undefined) {
     throw new ConfigError(['data.val_list: evaluation needs a list of clips; name one']);
   }
+  const training = config.evaluateOnly ? [] : await list(trainList);
   return {
     labels: names.map((name) => cleanLabel(name, labelCleaning)),
-    train: config.evaluateOnly ? [] : await list(trainList),
+    train:
+      shots === undefined
+        ? training
+        : drawShots(training, { shots, seed: config.seed, classes: names.length, onWarning }),
     validation: await list(validationList),
   };
 }

@@ -21,6 +21,7 @@ import { type Evaluation, evaluateFeatures } from '../evaluate/evaluate.ts';
 import { FeatureEncoder } from '../evaluate/features.ts';
 import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
+import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
@@ -134,7 +135,12 @@ class Trainer {
     const { model, tokenizer } = opened;
     this.#given = run;
     this.#config = config;
-    this.#prompts = promptTokens(data.labels, tokenizer, model.clip.sizes.text.context);
+    this.#prompts = promptTokens(
+      data.labels,
+      tokenizer,
+      model.clip.sizes.text.context,
+      TEMPLATE_SETS[config.data.templates].templates,
+    );
     this.#templateDraws = new Random(config.seed).fork('templates');
     this.#optimizer = optimizerOf(model, config.solver, { layout });
     this.#schedule = scheduleOf(config.solver);
