@@ -1,7 +1,8 @@
 /** Writing that never leaves a half-written file behind. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
+import { isAlive } from '../process-alive.ts';
 
 /** Appends bytes to the file that is being written. */
 export type Append = (bytes: Uint8Array) => Promise<void>;
@@ -22,7 +23,8 @@ export function writeFileAtomically(path: string, content: Uint8Array | string):
 export async function writePartsAtomically(path: string, write: (append: Append) => Promise<void>): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`);
+  const temporary = temporaryPath(path);
+  atWork.add(temporary);
   try {
     const file = await open(temporary, 'wx');
     try {
@@ -35,8 +37,37 @@ export async function writePartsAtomically(path: string, write: (append: Append)
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  } finally {
+    atWork.delete(temporary);
   }
   await syncFolder(folder);
+}
+
+/** Temporary files of this process. In containers a process that died had the same number more often than not. */
+const atWork = new Set<string>();
+
+/** A name beside a file: a dot, the name of the file, this process, and eight random digits. */
+export function temporaryPath(path: string): string {
+  return resolve(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`);
+}
+
+const temporaryName = /^\..+\.(\d+)\.[\da-f]{8}$/;
+
+/**
+ * Removes what processes that were killed in the middle of an atomic write left in a folder of which no other machine
+ * writes: temporary files of processes that are gone. A folder that does not exist has none.
+ */
+export async function removeAbandonedWrites(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  await Promise.all(
+    names.map(async (name) => {
+      const pid = temporaryName.exec(name)?.[1];
+      if (pid === undefined) return;
+      const file = resolve(folder, name);
+      const isAbandoned = Number(pid) === process.pid ? !atWork.has(file) : !isAlive(Number(pid));
+      if (isAbandoned) await rm(file, { force: true });
+    }),
+  );
 }
 
 /** The system takes no more than 2 GiB at once, and may take less than it was given. */

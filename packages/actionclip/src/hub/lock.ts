@@ -3,6 +3,7 @@ import { open, readFile, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
+import { isAlive } from '../process-alive.ts';
 import { codeOf } from './errors.ts';
 
 /** Milliseconds between looks at a lock that another process holds. */
@@ -66,15 +67,6 @@ async function isLeftOver(lock: string): Promise<boolean> {
 
 /** Locks of this process. In containers a process that died had the same number more often than not. */
 const held = new Set<string>();
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === 'EPERM';
-  }
-}
 
 async function waitAWhile(signal: AbortSignal | undefined): Promise<void> {
   await pause(INTERVAL, undefined, signal && { signal }).catch(() => {

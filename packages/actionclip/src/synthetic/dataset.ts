@@ -9,6 +9,7 @@ import { codeOf, DataError, messageOf } from '../data/errors.ts';
 import type { Image } from '../data/image/image.ts';
 import { type ClipEntry, formatClipList, formatLabels, readClipList } from '../data/lists.ts';
 import { Random } from '../data/random.ts';
+import { isAlive } from '../process-alive.ts';
 import { actionOf, defaultTrainedLabels, defaultZeroShotLabels, orderedPairsAmong } from './actions.ts';
 import { type ClipOptions, checkClipOptions, renderClip } from './clip.ts';
 
@@ -233,15 +234,6 @@ async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(path.dirname(folder))) {
     const owner = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
     if (owner > 0 && !isAlive(owner)) await rm(path.join(path.dirname(folder), name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(processId: number): boolean {
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === 'EPERM';
   }
 }
 

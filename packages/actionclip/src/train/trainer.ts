@@ -5,6 +5,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  type Device,
   DeviceError,
   defaultDevice,
   type Optimizer,
@@ -13,6 +14,7 @@ import {
   type Tensor,
   tensor,
 } from '@actionclip/tensor';
+import { removeAbandonedWrites } from '../checkpoints/atomic-file.ts';
 import { CheckpointError } from '../checkpoints/errors.ts';
 import { matchStateDict } from '../checkpoints/match.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
@@ -30,6 +32,7 @@ import { openRunLog, type RunLog } from './log.ts';
 import type { OpenedModel } from './model-description.ts';
 import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from './optimization.ts';
 import type { Progress } from './progress.ts';
+import { takeRunLock } from './run-lock.ts';
 import { readMeasures, type StepMeasures, type TrainingStep, trainingStep } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
 
@@ -72,11 +75,24 @@ export const LOG_FILE = 'log.jsonl';
 
 /**
  * Trains as the configuration says, from its first epoch or from the checkpoint named by `config.resume`.
- * @throws TrainingError where the loss is no number or the device fails, DataError for a clip that cannot be read, CheckpointError for a
+ * @throws TrainingError where the loss is no number, the device fails or another run is at work in the folder, DataError for a clip that cannot be read, CheckpointError for a
  *   checkpoint that does not fit, InterruptedError where the signal was set off. The checkpoints on disk stay whole.
  */
 export async function train(run: TrainingRun): Promise<TrainingOutcome> {
   const device = run.opened.model.parameters()[0]?.device ?? (await defaultDevice());
+  const { folder } = run.config.output;
+  const lock = run.config.evaluateOnly
+    ? undefined
+    : await takeRunLock(folder, (message) => run.progress?.message(message));
+  try {
+    if (lock !== undefined) await removeAbandonedWrites(folder);
+    return await trained(run, device);
+  } finally {
+    await lock?.release();
+  }
+}
+
+async function trained(run: TrainingRun, device: Device): Promise<TrainingOutcome> {
   const trainer = new Trainer(run, run.config.evaluateOnly ? 'separate' : layoutOn(device));
   try {
     return await trainer.run();
