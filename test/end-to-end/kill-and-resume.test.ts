@@ -64,4 +64,4 @@ it('a killed and resumed run has the parameters, moments, best score and log of 
     (await readRunLog(join(run, LOG_FILE))).map(({ kind, step, loss, top1 }) => ({ kind, step, loss, top1 }));
   expect(await losses(broken)).toEqual(await losses(whole));
   expect((await readdir(whole)).sort()).toEqual(['best.safetensors', 'last.safetensors', 'log.jsonl']);
-}, 60_000);
+}, 240_000);
