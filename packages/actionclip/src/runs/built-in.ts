@@ -27,6 +27,22 @@ export const standardDrawing = { trainClips: 60, difficulty: 0, frames: [14, 20]
 /** Where the built-in clips are drawn, once for all runs. */
 export const actionDatasetFolder = (): string => join(cacheFolder(), 'actions');
 
+/** The two forms of the data set, and of its run. */
+const forms = {
+  standard: {
+    drawing: standardDrawing,
+    folder: actionDatasetFolder,
+    output: 'train-k400',
+    title: 'ActionCLIP on the built-in actions',
+  },
+  hard: {
+    drawing: { form: 'hard', trainClips: 60, difficulty: 0.2, frames: [14, 20] },
+    folder: () => join(cacheFolder(), 'actions-hard'),
+    output: 'train-hard',
+    title: 'ActionCLIP on the hard form of the built-in actions',
+  },
+} as const;
+
 /** Epochs in which the mean over frames is trained on, from the towers of the trained model. */
 const comparisonEpochs = 3;
 
@@ -42,8 +58,9 @@ interface Answers {
 export async function builtInRun(options: RunOptions, { signal }: ResolveOptions = {}): Promise<void> {
   const started = performance.now();
   const output = openConsole();
-  const dataset = await drawDataset(output);
-  const config = configOf(dataset, options);
+  const form = forms[options.builtIn === 'hard' ? 'hard' : 'standard'];
+  const dataset = await drawDataset(output, form);
+  const config = configOf(dataset, options, form.output);
   const data = await readRunData(config, output.line);
   const datasets = smallData(config.data.inputSize);
   const choices = smallModel([...dataset.labels, ...dataset.zeroShotLabels]);
@@ -77,7 +94,7 @@ export async function builtInRun(options: RunOptions, { signal }: ResolveOptions
   };
   const seconds = (performance.now() - started) / 1000;
   const report: RunReport = {
-    title: 'ActionCLIP on the built-in actions',
+    title: form.title,
     config,
     data,
     datasets,
@@ -93,15 +110,18 @@ export async function builtInRun(options: RunOptions, { signal }: ResolveOptions
   output.line(`Report, after ${seconds.toFixed(0)} s: ${path}`);
 }
 
-async function drawDataset({ line }: Console): Promise<ActionDataset> {
+async function drawDataset(
+  { line }: Console,
+  { folder, drawing }: (typeof forms)[keyof typeof forms],
+): Promise<ActionDataset> {
   const started = performance.now();
-  const dataset = await generateActionDataset(actionDatasetFolder(), standardDrawing);
+  const dataset = await generateActionDataset(folder(), drawing);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   line(dataset.reused ? `Clips: ${dataset.root}` : `Clips, drawn in ${seconds} s: ${dataset.root}`);
   return dataset;
 }
 
-function configOf(dataset: ActionDataset, options: RunOptions): Config {
+function configOf(dataset: ActionDataset, options: RunOptions, output: string): Config {
   const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     seed: options.seed ?? 1,
@@ -128,7 +148,7 @@ function configOf(dataset: ActionDataset, options: RunOptions): Config {
       max_gradient_norm: 1,
     },
     logging: { eval_freq: 6 },
-    output: { folder: options.out ?? join('runs', 'train-k400') },
+    output: { folder: options.out ?? join('runs', output) },
   });
   return config;
 }

@@ -3,6 +3,7 @@
  * left or right, so every clip keeps its label when it is mirrored.
  */
 import { DataError } from '../data/errors.ts';
+import { furtherBodyMotions } from './further-actions.ts';
 import { type PartialPose, type Pose, standing } from './pose.ts';
 
 /** One class: its label and the movement that it names. */
@@ -16,6 +17,17 @@ export interface Action {
   readonly reverseOf?: string;
   /** A stool stands behind the figure. */
   readonly stool: boolean;
+  /** Who stands opposite, and moves in the same time; such an action is drawn in the hard form only. */
+  readonly partner?: Partner<Pose>;
+  /** A box goes from the actor's hands to the partner's. */
+  readonly box: boolean;
+}
+
+export interface Partner<P> {
+  /** Between the two, in body heights. */
+  readonly distance: number;
+  /** As many poses as the actor's path has. */
+  readonly path: readonly P[];
 }
 
 type LimbAngles = readonly [number, number, number, number];
@@ -155,11 +167,14 @@ const legMotions: Readonly<Record<string, LimbMotion>> = {
   },
 };
 
-interface BodyMotion {
+/** A movement of the whole body as the tables have it; what a pose leaves out stands. */
+export interface BodyMotion {
   readonly path: readonly PartialPose[];
   readonly cycles?: readonly [number, number];
   readonly reverse?: string;
   readonly stool?: boolean;
+  readonly partner?: Partner<PartialPose>;
+  readonly box?: boolean;
 }
 
 const bodyMotions: Readonly<Record<string, BodyMotion>> = {
@@ -231,7 +246,8 @@ const limbGrid: readonly {
 function withReverse(action: Action, reverseLabel: string | undefined): Action[] {
   if (reverseLabel === undefined) return [action];
   const path = action.path.toReversed();
-  return [action, { ...action, label: reverseLabel, path, reverseOf: action.label }];
+  const partner = action.partner && { ...action.partner, path: action.partner.path.toReversed() };
+  return [action, { ...action, label: reverseLabel, path, reverseOf: action.label, ...(partner && { partner }) }];
 }
 
 function limbActions(): Action[] {
@@ -242,21 +258,32 @@ function limbActions(): Action[] {
         return { ...standing, ...body, ...moving };
       });
       const label = `${verb} ${joiner}${part}`;
-      const action: Action = { label, path: poses, stool: false, ...(cycles && { cycles }) };
+      const action: Action = { label, path: poses, stool: false, box: false, ...(cycles && { cycles }) };
       return withReverse(action, reverse && `${reverse} ${part}`);
     }),
   );
 }
 
-function bodyActions(): Action[] {
-  return Object.entries(bodyMotions).flatMap(([label, { path, cycles, reverse, stool = false }]) => {
-    const poses = path.map((pose): Pose => ({ ...standing, ...pose }));
-    return withReverse({ label, path: poses, stool, ...(cycles && { cycles }) }, reverse);
+function bodyActions(motions: Readonly<Record<string, BodyMotion>>): Action[] {
+  const whole = (path: readonly PartialPose[]): Pose[] => path.map((pose) => ({ ...standing, ...pose }));
+  return Object.entries(motions).flatMap(([label, { path, cycles, reverse, partner, stool = false, box = false }]) => {
+    const action: Action = {
+      label,
+      path: whole(path),
+      stool,
+      box,
+      ...(cycles && { cycles }),
+      ...(partner && { partner: { ...partner, path: whole(partner.path) } }),
+    };
+    return withReverse(action, reverse);
   });
 }
 
 const actionsByLabel: ReadonlyMap<string, Action> = new Map(
-  [...limbActions(), ...bodyActions()].map((action) => [action.label, action]),
+  [...limbActions(), ...bodyActions(bodyMotions), ...bodyActions(furtherBodyMotions)].map((action) => [
+    action.label,
+    action,
+  ]),
 );
 
 /** Every action that can be drawn, whether or not the default data set uses it. */
@@ -307,6 +334,36 @@ export const defaultZeroShotLabels: readonly string[] = [
   'bending one arm',
   'raising one leg',
   'shaking one leg',
+];
+
+/** The classes that the hard form trains by default: those of the standard form, then more, some of them of two people. */
+export const hardTrainedLabels: readonly string[] = [
+  ...defaultTrainedLabels,
+  'squatting',
+  'jumping up and down',
+  'marching in place',
+  'clapping both hands',
+  'twisting the body',
+  'opening both arms',
+  'closing both arms',
+  'pulling with both arms',
+  'shaking hands',
+  'giving a high five',
+  'pushing another person',
+  'pulling another person',
+  'handing over a box',
+  'bowing to each other',
+  'punching another person',
+  'dancing with another person',
+];
+
+/** Combinations that the hard form never trains by default; each of their words occurs in a trained label. */
+export const hardZeroShotLabels: readonly string[] = [
+  ...defaultZeroShotLabels,
+  'punching with both arms',
+  'pulling with one arm',
+  'waving to each other',
+  'kicking another person',
 ];
 
 /**

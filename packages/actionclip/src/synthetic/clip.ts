@@ -1,5 +1,4 @@
 /** One clip: an action performed by a random actor before a random camera, as a list of images. */
-
 import { DataError } from '../data/errors.ts';
 import { blank, type Image } from '../data/image/image.ts';
 import { Random } from '../data/random.ts';
@@ -7,11 +6,20 @@ import { actionOf } from './actions.ts';
 import { drawActor, drawCamera, drawSetting } from './appearance.ts';
 import type { Canvas } from './canvas.ts';
 import { drawFigure, drawStool, paintSetting } from './figure.ts';
+import { renderHardClip } from './hard-clip.ts';
 import { posesOf } from './motion.ts';
 import type { Pose } from './pose.ts';
 import { jointsOf, type Vector } from './skeleton.ts';
 
+/**
+ * Standard: one figure before a steady camera. Hard: a second figure in some clips, a camera that moves, things in
+ * front of the figure and behind it, and actions of two people.
+ */
+export type ClipForm = 'standard' | 'hard';
+
 export interface ClipOptions {
+  /** Default standard. */
+  readonly form?: ClipForm;
   /** Side of the square pictures in pixels; default 64. */
   readonly size?: number;
   /** Fewest and most frames of a clip; default 18 and 30. */
@@ -20,12 +28,20 @@ export interface ClipOptions {
   readonly difficulty?: number;
 }
 
-export const defaultClipOptions: Required<ClipOptions> = { size: 64, frames: [18, 30], difficulty: 0.3 };
+export const defaultClipOptions: Required<ClipOptions> = {
+  form: 'standard',
+  size: 64,
+  frames: [18, 30],
+  difficulty: 0.3,
+};
 
 /** The options with defaults filled in. Throws DataError for values out of range. */
 export function checkClipOptions(options: ClipOptions): Required<ClipOptions> {
-  const { size, frames, difficulty } = { ...defaultClipOptions, ...options };
+  const { form, size, frames, difficulty } = { ...defaultClipOptions, ...options };
   const [fewest, most] = frames;
+  if (form !== 'standard' && form !== 'hard') {
+    throw new DataError(`The synthetic clips' form is ${String(form)}`, 'expected standard or hard');
+  }
   if (!Number.isInteger(size) || size < 16 || size > 1024) {
     throw new DataError(`The synthetic clips' size is ${size}`, 'expected a whole number of pixels from 16 to 1024');
   }
@@ -38,7 +54,7 @@ export function checkClipOptions(options: ClipOptions): Required<ClipOptions> {
   if (!(difficulty >= 0 && difficulty <= 1)) {
     throw new DataError(`The synthetic clips' difficulty is ${difficulty}`, 'expected a number from 0 to 1');
   }
-  return { size, frames, difficulty };
+  return { form, size, frames, difficulty };
 }
 
 /** The number of frames and the pose of each in the clip of `label` and `seed`; throws DataError as `renderClip` does. */
@@ -52,11 +68,16 @@ export function clipPoses(label: string, seed: number, options: ClipOptions = {}
 /**
  * The frames of one clip, RGB, from first to last. Equal arguments give equal pixels; two labels of an ordered pair
  * give, for one seed, the same frames in opposite orders.
- * @throws DataError for an unknown label or options out of range
+ * @throws DataError for an unknown label, options out of range, or an action of two people in the standard form
  */
 export function renderClip(label: string, seed: number, options: ClipOptions = {}): Image[] {
-  const { size, difficulty } = checkClipOptions(options);
-  const { stool } = actionOf(label);
+  const checked = checkClipOptions(options);
+  const { form, size, difficulty } = checked;
+  if (form === 'hard') return renderHardClip(label, seed, checked);
+  const { stool, partner } = actionOf(label);
+  if (partner !== undefined) {
+    throw new DataError(`"${label}" takes two people, and the standard form draws one`, 'choose the form hard');
+  }
   const random = new Random(seed);
   const setting = drawSetting(random.fork('setting'), difficulty);
   const actor = drawActor(random.fork('actor'), setting, difficulty);

@@ -10,8 +10,15 @@ import type { Image } from '../data/image/image.ts';
 import { type ClipEntry, formatClipList, formatLabels, readClipList } from '../data/lists.ts';
 import { Random } from '../data/random.ts';
 import { isAlive } from '../process-alive.ts';
-import { actionOf, defaultTrainedLabels, defaultZeroShotLabels, orderedPairsAmong } from './actions.ts';
-import { type ClipOptions, checkClipOptions, renderClip } from './clip.ts';
+import {
+  actionOf,
+  defaultTrainedLabels,
+  defaultZeroShotLabels,
+  hardTrainedLabels,
+  hardZeroShotLabels,
+  orderedPairsAmong,
+} from './actions.ts';
+import { type ClipForm, type ClipOptions, checkClipOptions, renderClip } from './clip.ts';
 
 export interface ActionDatasetOptions extends ClipOptions {
   /** Default 0. */
@@ -20,7 +27,7 @@ export interface ActionDatasetOptions extends ClipOptions {
   readonly trainClips?: number;
   readonly valClips?: number;
   readonly zeroShotClips?: number;
-  /** Classes of train and val, and classes of the zero-shot list; defaults `defaultTrainedLabels`, `defaultZeroShotLabels`. */
+  /** Classes of train and val, and classes of the zero-shot list; defaults `defaultLabels` of the form. */
   readonly labels?: readonly string[];
   readonly zeroShotLabels?: readonly string[];
 }
@@ -61,9 +68,16 @@ type Split = 'train' | 'val' | 'zeroShot';
 const listNames: Readonly<Record<Split, string>> = { train: 'train.txt', val: 'val.txt', zeroShot: 'zero_shot.txt' };
 const folderNames: Readonly<Record<Split, string>> = { train: 'train', val: 'val', zeroShot: 'zero_shot' };
 
+/** The classes of each form, where none are named. */
+export const defaultLabels: Readonly<Record<ClipForm, Pick<Settings, 'labels' | 'zeroShotLabels'>>> = {
+  standard: { labels: defaultTrainedLabels, zeroShotLabels: defaultZeroShotLabels },
+  hard: { labels: hardTrainedLabels, zeroShotLabels: hardZeroShotLabels },
+};
+
 function checkOptions(options: ActionDatasetOptions): Settings {
+  const clip = checkClipOptions(options);
   const { seed = 0, trainClips = 40, valClips = 10, zeroShotClips = 10 } = options;
-  const { labels = defaultTrainedLabels, zeroShotLabels = defaultZeroShotLabels } = options;
+  const { labels, zeroShotLabels } = { ...defaultLabels[clip.form], ...options };
   if (!Number.isFinite(seed)) throw new DataError(`The data set's seed is ${seed}`, 'expected a finite number');
   for (const [name, count] of Object.entries({ trainClips, valClips, zeroShotClips })) {
     if (!Number.isInteger(count) || count < 1) {
@@ -71,7 +85,11 @@ function checkOptions(options: ActionDatasetOptions): Settings {
     }
   }
   const all = [...labels, ...zeroShotLabels];
-  for (const label of all) actionOf(label);
+  for (const label of all) {
+    if (actionOf(label).partner !== undefined && clip.form === 'standard') {
+      throw new DataError(`"${label}" takes two people, and the standard form draws one`, 'choose the form hard');
+    }
+  }
   const repeated = all.find((label, index) => all.indexOf(label) !== index);
   if (repeated !== undefined) {
     throw new DataError(
@@ -82,7 +100,7 @@ function checkOptions(options: ActionDatasetOptions): Settings {
   if (labels.length === 0 || zeroShotLabels.length === 0) {
     throw new DataError('The data set lacks labels', 'expected at least one trained and one zero-shot label');
   }
-  return { seed, trainClips, valClips, zeroShotClips, labels, zeroShotLabels, ...checkClipOptions(options) };
+  return { seed, trainClips, valClips, zeroShotClips, labels, zeroShotLabels, ...clip };
 }
 
 function describe(root: string, settings: Settings, reused: boolean): ActionDataset {
@@ -188,7 +206,10 @@ async function writeDataset(folder: string, settings: Settings, onProgress: Data
 
 function manifestOf(settings: Settings): string {
   const orderedPairs = orderedPairsAmong(settings.labels);
-  return `${JSON.stringify({ format, version, frameTemplate, orderedPairs, options: settings }, null, 2)}\n`;
+  // The standard form goes without saying: naming it would draw every data set of it again.
+  const { form, ...rest } = settings;
+  const options = form === 'standard' ? rest : settings;
+  return `${JSON.stringify({ format, version, frameTemplate, orderedPairs, options }, null, 2)}\n`;
 }
 
 type Found = 'nothing' | 'equal' | 'different';

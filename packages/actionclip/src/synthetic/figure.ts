@@ -105,7 +105,8 @@ export function paintSetting(canvas: Canvas, setting: Setting, camera: Camera): 
   }
 }
 
-function capsule(camera: Camera, a: Vector, ra: number, b: Vector, rb: number, colour: Colour): Capsule {
+/** A capsule between two points in space, with radii in body heights. */
+export function capsule(camera: Camera, a: Vector, ra: number, b: Vector, rb: number, colour: Colour): Capsule {
   const [from, to] = [project(camera, a), project(camera, b)];
   return { ax: from.x, ay: from.y, ra: ra * from.scale, bx: to.x, by: to.y, rb: rb * to.scale, colour };
 }
@@ -216,9 +217,18 @@ function longHairLayer(camera: Camera, actor: Actor, { head, face, crown }: Join
   };
 }
 
-/** Draws the figure: layers from the farthest to the nearest, each outlined as a whole. */
-export function drawFigure(canvas: Canvas, camera: Camera, actor: Actor, joints: Joints): void {
-  const ground = project(camera, [joints.pelvis[0], 0, joints.pelvis[2] * 0.5]);
+/**
+ * Draws the figure: layers from the farthest to the nearest, each outlined as a whole.
+ * @param stand Where on the ground its feet are
+ */
+export function drawFigure(
+  canvas: Canvas,
+  camera: Camera,
+  actor: Actor,
+  joints: Joints,
+  stand: Vector = [0, 0, 0],
+): void {
+  const ground = project(camera, [(joints.pelvis[0] + stand[0]) / 2, 0, (joints.pelvis[2] + stand[2]) / 2]);
   drawShadow(canvas, ground, { x: 0.26 * ground.scale, y: 0.07 * ground.scale }, 0.45);
   const layers = [
     armLayer(camera, actor, joints.activeArm),

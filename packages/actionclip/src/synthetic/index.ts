@@ -5,9 +5,11 @@ export {
   actionOf,
   defaultTrainedLabels,
   defaultZeroShotLabels,
+  hardTrainedLabels,
+  hardZeroShotLabels,
   orderedPairsAmong,
 } from './actions.ts';
-export { type ClipOptions, clipPoses, defaultClipOptions, renderClip } from './clip.ts';
+export { type ClipForm, type ClipOptions, clipPoses, defaultClipOptions, renderClip } from './clip.ts';
 export {
   type ActionDataset,
   type ActionDatasetOptions,

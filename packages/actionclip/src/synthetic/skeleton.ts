@@ -121,3 +121,33 @@ export function jointsOf(pose: Pose, proportions: Proportions, side: number): Jo
     otherLeg: shiftLimb(legs[1], pelvis),
   };
 }
+
+/** Where somebody stands on the ground, in body heights, and the angle in radians by which they are turned about y. */
+export interface Placement {
+  readonly x: number;
+  readonly z: number;
+  readonly turn: number;
+}
+
+/** The joints of a figure that stands elsewhere and is turned: by pi / 2 it looks along x. */
+export function placeJoints(joints: Joints, { x, z, turn }: Placement): Joints {
+  const [cosine, sine] = [Math.cos(turn), Math.sin(turn)];
+  const rotated: Rotation = (v) => [v[0] * cosine + v[2] * sine, v[1], v[2] * cosine - v[0] * sine];
+  const moved: Rotation = (v) => add(rotated(v), [x, 0, z]);
+  const limbOf = ({ root, middle, end }: LimbJoints): LimbJoints => ({
+    root: moved(root),
+    middle: moved(middle),
+    end: moved(end),
+  });
+  return {
+    pelvis: moved(joints.pelvis),
+    chest: moved(joints.chest),
+    head: moved(joints.head),
+    face: rotated(joints.face),
+    crown: rotated(joints.crown),
+    activeArm: limbOf(joints.activeArm),
+    otherArm: limbOf(joints.otherArm),
+    activeLeg: limbOf(joints.activeLeg),
+    otherLeg: limbOf(joints.otherLeg),
+  };
+}

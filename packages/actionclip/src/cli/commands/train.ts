@@ -5,6 +5,11 @@ import { deviceOptions, openDeviceFrom } from '../device-options.ts';
 import { noPositionals, OptionError, type OptionTable, oneOf, positive, text, wholeFrom } from '../options.ts';
 
 const trainOptions = {
+  builtIn: {
+    place: 'NAME',
+    kind: oneOf('standard', 'hard'),
+    help: 'the built-in data set: standard, or hard (more actions, two people, moving cameras, occlusion)',
+  },
   config: { place: 'FILE', kind: text, help: "the paper's run: one of ActionCLIP's YAML files" },
   trainList: { place: 'FILE', kind: text, help: 'your clips: lines "path [frames] class"' },
   valList: { place: 'FILE', kind: text, help: 'held-out clips' },
@@ -53,6 +58,7 @@ export const train = defineCommand({
   options: trainOptions,
   examples: [
     'actionclip train',
+    'actionclip train --built-in hard',
     'actionclip train --config k400_train.yaml --root frames --out runs/k400',
     'actionclip train --clips-table clips/labels.csv --init runs/train-k400/last.safetensors --epochs 30',
     'actionclip train --train-list train.txt --val-list val.txt --labels labels.csv --root clips --frames 8',
@@ -78,6 +84,9 @@ way, goes on with the same options and --resume FOLDER/last.safetensors.`,
 /** What fits each option by itself but not together. */
 function checkTogether(options: RunOptions): void {
   const has = (...keys: (keyof RunOptions)[]): boolean => keys.some((key) => options[key] !== undefined);
+  if (has('builtIn') && has('config', 'clipsTable', 'trainList', 'valList', 'labels', 'root')) {
+    throw new OptionError('--built-in brings its own clips', 'leave out --config, and the options that name clips');
+  }
   if (has('config') && has('clipsTable', 'init')) {
     throw new OptionError('--config brings its own data and model', 'leave out --clips-table and --init');
   }
