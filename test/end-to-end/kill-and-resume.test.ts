@@ -63,5 +63,7 @@ it('a killed and resumed run has the parameters, moments, best score and log of 
   const losses = async (run: string): Promise<unknown[]> =>
     (await readRunLog(join(run, LOG_FILE))).map(({ kind, step, loss, top1 }) => ({ kind, step, loss, top1 }));
   expect(await losses(broken)).toEqual(await losses(whole));
-  expect((await readdir(whole)).sort()).toEqual(['best.safetensors', 'last.safetensors', 'log.jsonl']);
+  const files = (await readdir(whole)).map((name) => name.replace(/\d{10}/, 'TIME'));
+  const events = 'events.out.tfevents.TIME.actionclip.0';
+  expect(files.sort()).toEqual(['best.safetensors', events, 'last.safetensors', 'log.jsonl']);
 }, 240_000);

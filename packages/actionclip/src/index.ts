@@ -313,7 +313,14 @@ export {
   trainingDataset,
 } from './train/datasets.ts';
 export { TrainingError } from './train/errors.ts';
-export { LogError, type LogRecord, openRunLog, type RunLog, readRunLog } from './train/log.ts';
+export {
+  type EventFile,
+  type EventFileOptions,
+  openEventFile,
+} from './train/event-file.ts';
+export type { EventImage } from './train/event-record.ts';
+export { LOG_FILE, LogError, type LogRecord, openRunLog, type RunLog, readRunLog } from './train/log.ts';
+export type { MemoryUse } from './train/memory.ts';
 export {
   describeModel,
   type ModelChoices,
@@ -324,11 +331,10 @@ export {
 export { layoutOn, optimizerOf, scheduleOf } from './train/optimization.ts';
 export { Progress, type ProgressOptions, type ProgressState, type ProgressStream } from './train/progress.ts';
 export { type StepMeasures, type StepOptions, type TrainingStep, trainingStep } from './train/step.ts';
-export type { Activity, TimeSplit } from './train/timing.ts';
+export type { Activity, Pace, TimeSplit } from './train/timing.ts';
 export {
   BEST_CHECKPOINT,
   LAST_CHECKPOINT,
-  LOG_FILE,
   type TrainingOutcome,
   type TrainingRun,
   train,

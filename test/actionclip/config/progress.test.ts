@@ -21,6 +21,8 @@ const STATE: ProgressState = {
   clipsPerSecond: 85.34,
   dataWait: 0.042,
   secondsLeft: 3900,
+  residentBytes: 1.2e9,
+  deviceBytes: 310.5e6,
 };
 
 function fakeTerminal({ isTTY = true, environment = {} as Record<string, string>, columns = 120 } = {}) {
@@ -34,15 +36,17 @@ function fakeTerminal({ isTTY = true, environment = {} as Record<string, string>
 const visible = (text: string): string => stripVTControlCharacters(text).replaceAll('\r', '');
 
 describe('a line of progress', () => {
-  it('tells epoch, step, loss, rate, speed, data wait and time left', () => {
+  it('tells epoch, step, loss, rate, speed, data wait, time left and memory', () => {
     expect(formatProgress(STATE)).toBe(
-      'epoch 3/50  step 120/480  loss 1.235  lr 5.00e-6  85.3 clips/s  data wait 4%  left 1h 05m',
+      'epoch 3/50  step 120/480  loss 1.235  lr 5.00e-6  85.3 clips/s  data wait 4%  left 1h 05m  ' +
+        'memory 1.20 GB  device 310.5 MB',
     );
   });
 
   it('fits any width on a terminal, and keeps the loss and the time left longest', () => {
     expect(formatBar(STATE, 120)).toContain('━━━━━─');
     expect(formatBar(STATE, 120)).toContain('data wait 4%');
+    expect(formatBar(STATE, 160)).toMatch(/memory 1\.20 GB {2}device 310\.5 MB$/);
     expect(formatBar(STATE, 66)).toMatch(/loss 1\.235 {2}left 1h 05m$/);
     fc.assert(
       fc.property(

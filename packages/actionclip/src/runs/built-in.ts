@@ -175,7 +175,11 @@ async function pairsByMean({ config, data, opened, outcome, pairs, output, signa
     ...rest,
     network: { ...config.network, temporalHead: 'meanP' },
     solver: { ...config.solver, epochs: comparisonEpochs, learningRate: config.solver.learningRate / 2 },
-    output: { folder: join(config.output.folder, 'mean-over-frames'), evaluateEvery: comparisonEpochs },
+    output: {
+      ...config.output,
+      folder: join(config.output.folder, 'mean-over-frames'),
+      evaluateEvery: comparisonEpochs,
+    },
   };
   const other = await openModel({ ...opened.description, temporal: 'meanP' }, config.seed);
   await loadPretrained(other.model, outcome.lastCheckpoint, { otherHead: true });

@@ -121,7 +121,7 @@ export const fileSchema = z.strictObject({
   network: networkSchema.prefault({}),
   solver: solverSchema.prefault({}),
   logging: z.strictObject({ print_freq: anything, eval_freq: count.default(1) }).prefault({}),
-  output: z.strictObject({ folder: text.default('runs') }).prefault({}),
+  output: z.strictObject({ folder: text.default('runs'), tensorboard: z.boolean().default(true) }).prefault({}),
 });
 
 export type ConfigFile = z.output<typeof fileSchema>;
@@ -135,5 +135,5 @@ export const KNOWN_KEYS: ReadonlyMap<string, readonly string[]> = new Map([
   ['solver', Object.keys(solverSchema.shape)],
   ['behaviour', Object.keys(behaviourSchema.shape)],
   ['logging', ['print_freq', 'eval_freq']],
-  ['output', ['folder']],
+  ['output', ['folder', 'tensorboard']],
 ]);

@@ -95,6 +95,8 @@ export interface OutputConfig {
   readonly folder: string;
   /** Epochs between validations. */
   readonly evaluateEvery: number;
+  /** Whether TensorBoard's event files are written beside the log. */
+  readonly tensorboard: boolean;
 }
 
 export interface Config {
@@ -229,7 +231,11 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       decayFactor: behaviour.fixedDecayFactor ? RELEASED_DECAY_FACTOR : solver.lr_decay_factor,
       ...present('maximumGradientNorm', solver.max_gradient_norm),
     },
-    output: { folder: file.output.folder, evaluateEvery: file.logging.eval_freq },
+    output: {
+      folder: file.output.folder,
+      evaluateEvery: file.logging.eval_freq,
+      tensorboard: file.output.tensorboard,
+    },
   };
 }
 

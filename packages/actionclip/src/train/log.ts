@@ -5,6 +5,9 @@
 import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+/** The log's name in the folder of a run. */
+export const LOG_FILE = 'log.jsonl';
+
 /** `step` counts optimizer steps of the whole run; records of one step may differ in `kind`. */
 export interface LogRecord {
   readonly kind: string;

@@ -2,8 +2,11 @@
  * The progress of training on one line: redrawn in place on a terminal, plain lines now and then where the output
  * is a pipe or a file.
  */
+import { formatBytes } from '../byte-size.ts';
+import type { MemoryUse } from './memory.ts';
+import type { Pace } from './timing.ts';
 
-export interface ProgressState {
+export interface ProgressState extends Pace, MemoryUse {
   /** 1-based. */
   readonly epoch: number;
   readonly epochs: number;
@@ -12,11 +15,6 @@ export interface ProgressState {
   readonly steps: number;
   readonly loss: number;
   readonly learningRate: number;
-  readonly clipsPerSecond: number;
-  /** The part of the time, 0 to 1, in which the trainer waited for data. */
-  readonly dataWait: number;
-  /** Seconds until the last epoch is done. */
-  readonly secondsLeft: number;
 }
 
 /** What is written to: `process.stderr`, or a fake. */
@@ -92,7 +90,10 @@ export class Progress {
   }
 }
 
-/** One plain line: `epoch 3/50  step 120/1828  loss 1.234  lr 5.00e-6  85.3 clips/s  data wait 4%  left 1h 05m`. */
+/**
+ * One plain line:
+ * `epoch 3/50  step 120/1828  loss 1.234  lr 5.00e-6  85.3 clips/s  data wait 4%  left 1h 05m  memory 1.20 GB  device 310.5 MB`.
+ */
 export function formatProgress(state: ProgressState): string {
   return [`epoch ${state.epoch}/${state.epochs}`, `step ${state.step}/${state.steps}`, ...measures(state)].join('  ');
 }
@@ -104,9 +105,9 @@ export function formatBar(state: ProgressState, columns: number, color = false):
   const head = `epoch ${state.epoch}/${state.epochs} `;
   const step = ` ${state.step}/${state.steps}`;
   // Time left matters most after the loss, so it is moved to the front before the cut.
-  const [loss = '', rate = '', speed = '', wait = '', left = ''] = measures(state);
+  const [loss = '', rate = '', speed = '', wait = '', left = '', ...memory] = measures(state);
   let shown = '';
-  for (const part of [loss, left, speed, rate, wait]) {
+  for (const part of [loss, left, speed, rate, wait, ...memory]) {
     if (head.length + BAR_WIDTH + step.length + shown.length + 2 + part.length > columns) break;
     shown += `  ${part}`;
   }
@@ -123,6 +124,8 @@ function measures(state: ProgressState): string[] {
     `${formatNumber(state.clipsPerSecond)} clips/s`,
     `data wait ${Math.round(state.dataWait * 100)}%`,
     `left ${formatDuration(state.secondsLeft)}`,
+    `memory ${formatBytes(state.residentBytes)}`,
+    `device ${formatBytes(state.deviceBytes)}`,
   ];
 }
 

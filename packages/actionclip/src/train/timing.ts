@@ -7,6 +7,15 @@ export type Activity = (typeof ACTIVITIES)[number];
 /** Seconds spent on each activity. */
 export type TimeSplit = Readonly<Record<Activity, number>>;
 
+/** How fast a run is at the moment. */
+export interface Pace {
+  readonly clipsPerSecond: number;
+  /** The part of a step, 0 to 1, in which the trainer waits for data. */
+  readonly dataWait: number;
+  /** Of steps alone: validations and checkpoints come on top. Not a number before the first step. */
+  readonly secondsLeft: number;
+}
+
 /** The weight of the newest step in the running averages. */
 const newestWeight = 0.1;
 
@@ -42,13 +51,13 @@ export class Timing {
     this.#steps++;
   }
 
-  /** Seconds of a step at the moment, its wait included. */
-  get secondsPerStep(): number {
-    return this.#total / 1000;
-  }
-
-  /** The part of a step, 0 to 1, in which the trainer waits for data. */
-  get waitFraction(): number {
-    return this.#total === 0 ? 0 : this.#wait / this.#total;
+  /** How fast steps of so many clips are at the moment, and how long as many as remain will take. */
+  pace(clips: number, remainingSteps: number): Pace {
+    const seconds = this.#total / 1000;
+    return {
+      clipsPerSecond: seconds === 0 ? 0 : clips / seconds,
+      dataWait: this.#total === 0 ? 0 : this.#wait / this.#total,
+      secondsLeft: seconds === 0 ? Number.NaN : remainingSteps * seconds,
+    };
   }
 }

@@ -28,10 +28,12 @@ import { type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint
 import type { Config } from './config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
 import { TrainingError } from './errors.ts';
-import { openRunLog, type RunLog } from './log.ts';
+import { LOG_FILE, type RunLog } from './log.ts';
+import { readMemory } from './memory.ts';
 import type { OpenedModel } from './model-description.ts';
 import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from './optimization.ts';
 import type { Progress } from './progress.ts';
+import { openRunRecords, type RunRecords } from './records.ts';
 import { takeRunLock } from './run-lock.ts';
 import { readMeasures, type StepMeasures, type TrainingStep, trainingStep } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
@@ -47,6 +49,8 @@ export interface TrainingRun {
   /** What to do about clips that cannot be read; stop unless told. */
   readonly clips?: Pick<ClipLoaderOptions, 'corruptClips' | 'onCorruptClip'>;
   readonly progress?: Progress;
+  /** Gets the records of the log as they are written; whoever gives it closes it. */
+  readonly watcher?: RunLog;
   /** Stops the run after the step at hand, with a checkpoint to go on from. */
   readonly signal?: AbortSignal;
   /** Called after each validation. */
@@ -71,7 +75,6 @@ export interface TrainingOutcome {
 
 export const LAST_CHECKPOINT = 'last.safetensors';
 export const BEST_CHECKPOINT = 'best.safetensors';
-export const LOG_FILE = 'log.jsonl';
 
 /**
  * Trains as the configuration says, from its first epoch or from the checkpoint named by `config.resume`.
@@ -138,7 +141,7 @@ class Trainer {
   readonly #timing = new Timing();
   readonly #trainLoader: ClipLoader | undefined;
   #validationLoader: ClipLoader | undefined;
-  #log: RunLog | undefined;
+  #log: RunRecords | undefined;
   #steps = 0;
   #best: Validation | undefined;
   #evaluation: Evaluation | undefined;
@@ -199,12 +202,15 @@ class Trainer {
 
   async #train(): Promise<void> {
     const loader = this.#trainLoader as ClipLoader;
-    const { solver, output, resume } = this.#config;
+    const { solver, resume } = this.#config;
     let position = { epoch: solver.startEpoch, batchIndex: 0 };
     // What the optimizer has laid out anew is computed before weights are loaded and the step is captured.
     await this.#given.opened.model.initialize();
     if (resume !== undefined) position = { ...(await this.#resume(resume)) };
-    this.#log = await openRunLog(join(output.folder, LOG_FILE), resume === undefined ? undefined : this.#steps);
+    this.#log = await openRunRecords(this.#config, {
+      resumeAtStep: resume === undefined ? undefined : this.#steps,
+      watcher: this.#given.watcher,
+    });
     this.#given.opened.model.train();
     let start = performance.now();
     for await (const batch of loader.batches(position, solver.epochs - 1)) {
@@ -244,7 +250,10 @@ class Trainer {
       tensor(this.#drawTokens(batch), { shape: [labels.length, length] }),
       tensor(labels, { shape: [labels.length] }),
     ] as const;
-    if (!this.#planned) await this.#plan(inputs);
+    if (!this.#planned) {
+      await this.#plan(inputs);
+      await this.#log?.clips(this.#steps, batch);
+    }
     const measures = readMeasures(await this.#step(...inputs));
     // A failure is reported where the measures are awaited.
     measures.catch(() => undefined);
@@ -288,20 +297,12 @@ class Trainer {
     const loader = this.#trainLoader as ClipLoader;
     if (!Number.isFinite(measures.loss)) throw this.#diverged(batch, step, measures.loss);
     const { epochs } = this.#config.solver;
-    await this.#log?.write({ kind: 'step', step, epoch, batchIndex, learningRate, ...measures, waitMilliseconds });
     const remaining = (epochs - epoch) * loader.batchesPerEpoch - batchIndex - 1;
-    const { secondsPerStep, waitFraction } = this.#timing;
-    this.#given.progress?.update({
-      epoch: epoch + 1,
-      epochs,
-      step: batchIndex + 1,
-      steps: loader.batchesPerEpoch,
-      loss: measures.loss,
-      learningRate,
-      clipsPerSecond: secondsPerStep === 0 ? 0 : batch.labels.length / secondsPerStep,
-      dataWait: waitFraction,
-      secondsLeft: secondsPerStep === 0 ? Number.NaN : remaining * secondsPerStep,
-    });
+    const memory = await readMemory(await defaultDevice());
+    const pace = { learningRate, ...this.#timing.pace(batch.labels.length, remaining), ...memory };
+    await this.#log?.write({ kind: 'step', step, epoch, batchIndex, ...measures, ...pace, waitMilliseconds });
+    const place = { epoch: epoch + 1, epochs, step: batchIndex + 1, steps: loader.batchesPerEpoch };
+    this.#given.progress?.update({ ...place, loss: measures.loss, ...pace });
   }
 
   #diverged({ indices, epoch, batchIndex }: ClipBatch, step: number, loss: number): TrainingError {
