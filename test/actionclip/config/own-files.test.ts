@@ -12,6 +12,7 @@ const configOf = (name: string) => parseConfig(textOf(name), name).config;
 
 it('configs/ has a file for each use', () => {
   expect(names).toEqual([
+    'charades.yaml',
     'few-shot.yaml',
     'hmdb51.yaml',
     'k400-vit-b-16-16f.yaml',
@@ -46,7 +47,7 @@ describe.each(names)('%s', (name) => {
 
   it('begins with what it is for, how lists are made, how it is run and what to compare with', () => {
     const comment = textOf(name).split(/^(?!#)/m)[0] ?? '';
-    expect(comment).toMatch(/^# \S.*\n(# .*\n)*#\n# Lists: {3}actionclip prepare /);
+    expect(comment).toMatch(/^# \S.*\n(# .*\n)*#\n# Lists: {3}(actionclip prepare|one line for each) /);
     expect(comment).toContain(`# Run:     actionclip train --config configs/${name}`);
     expect(comment).toMatch(/^# Compare: .*\d/m);
   });

@@ -27,6 +27,7 @@ export function evaluationJson(subject: EvaluationSubject): Json {
     broken: broken.map(({ path, error }) => ({ path, problem: error.message })),
     clipsPerSecond: clipsPerSecond(subject),
     ...accuracies(full),
+    ...(full.meanAveragePrecision === undefined ? {} : { meanAveragePrecision: full.meanAveragePrecision }),
     classes: full.classes.map(({ index, clips, correct, accuracy }) => ({
       label: labels[index] ?? '',
       clips,

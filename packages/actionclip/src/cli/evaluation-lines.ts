@@ -24,6 +24,9 @@ export function evaluationLines(subject: EvaluationSubject, canvas: Canvas): str
   const mistakes = mistakeTable(subject, shownRows);
   return [
     headLine(subject),
+    ...(full.meanAveragePrecision === undefined
+      ? []
+      : [`mAP         ${percent(full.meanAveragePrecision).padStart(7)}`]),
     `top-1       ${percent(full.top1).padStart(7)}`,
     `top-5       ${percent(full.top5).padStart(7)}`,
     `mean class  ${percent(full.meanClassAccuracy).padStart(7)}`,

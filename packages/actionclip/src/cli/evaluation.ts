@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { openMixture } from '../checkpoints/open-mixture.ts';
 import { openCheckpointModel } from '../checkpoints/open-model.ts';
+import { hasLabelSets } from '../data/label-sets.ts';
 import { readClipList } from '../data/lists.ts';
 import { type SelectedClips, selectFromLists, selectFromTable } from '../evaluate/clip-selection.ts';
 import { frequentHalf } from '../evaluate/protocols.ts';
@@ -176,6 +177,12 @@ async function protocolOf(
   { protocol = 'full', trainList, root }: EvalValues,
   selected: SelectedClips,
 ): Promise<Protocol> {
+  if (protocol !== 'full' && hasLabelSets(selected.entries)) {
+    throw new OptionError(
+      `Clips have several classes, for which there is no --protocol ${protocol}`,
+      'leave --protocol out: the full evaluation gives their mAP',
+    );
+  }
   if (protocol === 'splits') return { kind: protocol, splits: selected.splits.map(({ places }) => places) };
   if (protocol !== 'base-to-novel') return { kind: protocol };
   const classCount = selected.labels.length;

@@ -7,15 +7,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type CsvRecord, formatCsvField, parseCsv } from './csv.ts';
 import { codeOf, DataError, messageOf } from './errors.ts';
+import { type ClipEntry, classesOf } from './label-sets.ts';
 
-/** One clip: a video file or a folder of frames, and its class. */
-export interface ClipEntry {
-  readonly path: string;
-  /** class index from 0 */
-  readonly label: number;
-  /** number of frames, where the list gives it; otherwise it is counted when the clip is opened */
-  readonly frames?: number;
-}
+export type { ClipEntry } from './label-sets.ts';
 
 /** The columns of a list file. `auto`: as the first line has them. */
 export type ListColumns = 'auto' | 'path-frames-label' | 'path-label';
@@ -35,7 +29,7 @@ const integer = /^[+-]?\d+$/;
 
 /**
  * Parses a list file. Fields are split from the right, so that paths may contain blanks; blank lines and lines that
- * start with `#` are dropped. With `columns: 'auto'` the first line decides for the whole file: two integers at its
+ * start with `#` are dropped. A clip of several classes has their indices joined by commas, `path frames 3,17`. With `columns: 'auto'` the first line decides for the whole file: two integers at its
  * end mean `path frames label`.
  * @param file name for error messages
  * @throws DataError that names file and line
@@ -72,14 +66,22 @@ function parseLine(line: string, where: string, hasFrames: boolean, options: Cli
     throw new DataError(`${where}: "${shorten(line)}" has too few fields`, `expected ${expected}, separated by blanks`);
   }
   const labelText = match.at(-1) ?? '';
-  const label = parseInteger(labelText, where, 'the class index', expected);
-  checkClass(label, options.classCount, where);
-  const clip = { path: resolveAgainst(options.root, match[1] ?? ''), label };
+  const labels = labelText.split(',').map((part) => parseInteger(part, where, 'the class index', expected));
+  for (const label of labels) checkClass(label, options.classCount, where);
+  const clip = { path: resolveAgainst(options.root, match[1] ?? ''), ...labelsOfClip(labels, where) };
   if (!hasFrames) return clip;
   const frames = parseInteger(match[2] ?? '', where, 'the number of frames', expected);
   if (frames < 1)
     throw new DataError(`${where}: the clip has ${frames} frames`, 'expected at least 1; remove the line');
   return { ...clip, frames };
+}
+
+/** One class as `label` alone, several also as `labels`. */
+function labelsOfClip(labels: readonly number[], where: string): Pick<ClipEntry, 'label' | 'labels'> {
+  const [label = -1] = labels;
+  const repeated = labels.find((each, place) => labels.indexOf(each) !== place);
+  if (repeated !== undefined) throw new DataError(`${where}: class ${repeated} is named twice`, 'name each class once');
+  return labels.length === 1 ? { label } : { label, labels };
 }
 
 function parseInteger(text: string, where: string, what: string, expected: string): number {
@@ -131,7 +133,8 @@ export function formatClipList(entries: readonly ClipEntry[]): string {
     if (!fitsClipList(entry.path, withFrames)) {
       throw new DataError(`"${shorten(entry.path)}" cannot stand in a list file`, 'rename the clip');
     }
-    return withFrames ? `${entry.path} ${entry.frames} ${entry.label}` : `${entry.path} ${entry.label}`;
+    const classes = classesOf(entry).join(',');
+    return withFrames ? `${entry.path} ${entry.frames} ${classes}` : `${entry.path} ${classes}`;
   });
   return lines.map((line) => `${line}\n`).join('');
 }
@@ -200,8 +203,8 @@ export interface ClipTableOptions {
 }
 
 /**
- * Reads a table of clips: CSV with the columns `path`, `label` (a name) and, if present, `text`, `group`, `split`;
- * other columns are ignored.
+ * Reads a table of clips: CSV with the columns `path`, `label` (a name, or several with `|` between them) and, if
+ * present, `text` (as many), `group`, `split`; other columns are ignored.
  * @throws DataError for a missing column, an empty path or label, or a label that `options.labels` does not have
  */
 export async function readClipTable(file: string, options: ClipTableOptions = {}): Promise<ClipTable> {
@@ -214,37 +217,61 @@ export function parseClipTable(text: string, file: string, options: ClipTableOpt
   const labels = [...(options.labels ?? [])];
   const indexOf = new Map(labels.map((name, index) => [name, index]));
   const texts = new Map<number, string>();
-  const clips = rows.map((row): TableClip => {
-    const field = (name: string): string => (row.fields[column(name)] ?? '').trim();
-    const where = `${file}:${row.line}`;
-    const clipPath = row.fields[column('path')] ?? ''; // blanks inside of quotes belong to it
-    const name = field('label');
-    if (clipPath.trim() === '') throw new DataError(`${where}: the path is empty`, 'every row needs a path');
+  const indexOfName = (name: string, where: string): number => {
     if (name === '') throw new DataError(`${where}: the label is empty`, 'every clip needs a class name');
-    let label = indexOf.get(name);
-    if (label === undefined) {
-      if (options.labels !== undefined) {
-        throw new DataError(
-          `${where}: "${name}" is none of the ${labels.length} classes`,
-          'add it to the label file or remove the row',
-        );
-      }
-      label = labels.push(name) - 1;
-      indexOf.set(name, label);
+    const known = indexOf.get(name);
+    if (known !== undefined) return known;
+    if (options.labels !== undefined) {
+      throw new DataError(
+        `${where}: "${name}" is none of the ${labels.length} classes`,
+        'add it to the label file or remove the row',
+      );
     }
-    const phrase = field('text');
+    indexOf.set(name, labels.length);
+    return labels.push(name) - 1;
+  };
+  const describe = (label: number, phrase: string, where: string): void => {
     const known = texts.get(label);
     if (known === undefined && phrase !== '') texts.set(label, phrase);
     else if (phrase !== '' && phrase !== known) {
       options.onWarning?.(
-        `${where}: class "${name}" is described as "${phrase}" and before as "${known}"; the first is used`,
+        `${where}: class "${labels[label]}" is described as "${phrase}" and before as "${known}"; the first is used`,
       );
     }
+  };
+  const clips = rows.map((row): TableClip => {
+    const field = (name: string): string => (row.fields[column(name)] ?? '').trim();
+    const where = `${file}:${row.line}`;
+    const clipPath = row.fields[column('path')] ?? ''; // blanks inside of quotes belong to it
+    const whole = field('label');
+    if (clipPath.trim() === '') throw new DataError(`${where}: the path is empty`, 'every row needs a path');
+    // A class whose own name has a bar is one class where the label file says so.
+    const names = indexOf.has(whole) && options.labels !== undefined ? [whole] : splitNames(whole);
+    const phrases = names.length === 1 ? [field('text')] : splitNames(field('text'));
+    if (phrases.length !== names.length && field('text') !== '') {
+      throw new DataError(
+        `${where}: ${names.length} labels have ${phrases.length} texts`,
+        'give one text for each label, with | between them, or none',
+      );
+    }
+    const indices = names.map((name, place) => {
+      const label = indexOfName(name, where);
+      describe(label, phrases[place] ?? '', where);
+      return label;
+    });
     const [group, split] = [field('group'), field('split')];
-    return { path: resolveAgainst(options.root, clipPath), label, group, split, line: row.line };
+    return {
+      path: resolveAgainst(options.root, clipPath),
+      ...labelsOfClip(indices, where),
+      group,
+      split,
+      line: row.line,
+    };
   });
   return { clips, labels, texts: labels.map((name, index) => texts.get(index) ?? name) };
 }
+
+const splitNames = (text: string): string[] => text.split('|').map((name) => name.trim());
 
 /** Parses CSV with a header; `column` gives a column's position, or -1 where it is missing and not needed. */
 function parseTable(

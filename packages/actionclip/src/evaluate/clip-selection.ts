@@ -1,5 +1,6 @@
 /** Which clips are evaluated and what their classes are called: from list files or a table to one list without repeats. */
 import { DataError } from '../data/errors.ts';
+import { classesOf } from '../data/label-sets.ts';
 import { type ClipEntry, readClipList, readClipTable, readLabels, type WarningHandler } from '../data/lists.ts';
 import { findLabelOrder, type LabelOrder, mapLabels } from './label-orders.ts';
 
@@ -72,10 +73,10 @@ export function joinLists(
         place = entries.push(entry) - 1;
         placeOf.set(entry.path, place);
       }
-      const known = entries[place]?.label;
-      if (known !== entry.label) {
+      const [known, own] = [entries[place] ?? entry, entry].map((each) => classesOf(each).join(','));
+      if (known !== own) {
         throw new DataError(
-          `${list.name}: ${entry.path} is of class ${entry.label} here and of class ${known} elsewhere`,
+          `${list.name}: ${entry.path} is of class ${own} here and of class ${known} elsewhere`,
           'correct one of the lines',
         );
       }
@@ -124,6 +125,6 @@ export async function selectFromTable({
   }
   const chosen = found.length > 0 ? found : table.clips;
   const name = found.length > 0 ? [...new Set(found.map((clip) => clip.split))].join(', ') : 'all clips';
-  const entries = chosen.map(({ path, label }): ClipEntry => ({ path, label }));
+  const entries = chosen.map(({ path, label, labels }): ClipEntry => ({ path, label, ...(labels && { labels }) }));
   return { ...joinLists([{ name, entries }]), labels: table.texts };
 }

@@ -4,6 +4,7 @@
  * computed once and scored against any classes.
  */
 import type { BytePairTokenizer } from '@actionclip/tokenizer';
+import { type ClipEntry, classesOf, hasLabelSets } from '../data/label-sets.ts';
 import type { ClipLoader } from '../data/loader.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import { type ClipFeatureOptions, type ClipFeatures, FeatureEncoder, type PromptFeatures } from './features.ts';
@@ -12,6 +13,7 @@ import {
   type ConfusionMatrix,
   confusionMatrix,
   MetricError,
+  meanAveragePrecision,
   meanClassAccuracy,
   perClassAccuracy,
   predictedClasses,
@@ -33,6 +35,8 @@ export interface Evaluation {
   readonly top1: number;
   readonly top5: number;
   readonly meanClassAccuracy: number;
+  /** Where clips have several classes; each counts elsewhere as of that class of its own which scores best. */
+  readonly meanAveragePrecision?: number;
   readonly classes: readonly ClassAccuracy[];
   readonly confusion: ConfusionMatrix;
 }
@@ -138,6 +142,33 @@ function product(row: Float32Array, others: Float32Array, start: number): number
 /** Accuracies and counts of clips against all classes of the prompts. */
 export function evaluateFeatures(clips: ClipFeatures, prompts: PromptFeatures): Evaluation {
   return evaluateScores(scoreClips(clips, prompts), clips.labels, clips.indices);
+}
+
+/**
+ * The same for the clips of a list, which may have several classes each.
+ * @param entries The data set that the features are of.
+ */
+export function evaluateEntries(
+  clips: ClipFeatures,
+  prompts: PromptFeatures,
+  entries: readonly ClipEntry[],
+): Evaluation {
+  if (!hasLabelSets(entries)) return evaluateFeatures(clips, prompts);
+  const scores = scoreClips(clips, prompts);
+  const sets = Array.from(clips.indices, (place, clip) => {
+    const entry = entries[place];
+    return entry === undefined ? [clips.labels[clip] ?? -1] : classesOf(entry);
+  });
+  const labels = Int32Array.from(sets, (set, clip) => bestOf(set, scores, clip));
+  return {
+    ...evaluateScores(scores, labels, clips.indices),
+    meanAveragePrecision: meanAveragePrecision(scores, sets),
+  };
+}
+
+function bestOf(set: readonly number[], { scores, classes }: ScoreMatrix, clip: number): number {
+  const score = (label: number): number => scores[clip * classes + label] ?? Number.NaN;
+  return set.reduce((best, label) => (score(label) > score(best) ? label : best));
 }
 
 /**

@@ -144,5 +144,10 @@ export function mapLabels<Entry extends ClipEntry>(entries: readonly Entry[], or
       'use the indices as they stand, with the label file that the list was made for',
     );
   }
-  return entries.map((entry) => ({ ...entry, label: order.rows.get(entry.label) ?? entry.label }));
+  const rowOf = (label: number): number => order.rows.get(label) ?? label;
+  return entries.map((entry) => ({
+    ...entry,
+    label: rowOf(entry.label),
+    ...(entry.labels === undefined ? {} : { labels: entry.labels.map(rowOf) }),
+  }));
 }

@@ -165,6 +165,51 @@ export function confusionPairs({ classes, counts }: ConfusionMatrix, limit = 10)
   return pairs.sort((a, b) => b.count - a.count || a.label - b.label || a.predicted - b.predicted).slice(0, limit);
 }
 
+/**
+ * Average precision of one class: the mean, over its clips, of the part of right clips among all that score at least as
+ * high. Clips of equal score come at once, so their order in the list does not count.
+ * @param scores One for each clip. @param isRight Whether the clip is of the class.
+ * @returns 0 to 1; NaN where no clip is of the class.
+ */
+export function averagePrecision(scores: readonly number[], isRight: readonly boolean[]): number {
+  const order = scores.map((_, clip) => clip).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0));
+  let [right, sum] = [0, 0];
+  for (let first = 0; first < order.length; ) {
+    const score = scores[order[first] ?? 0];
+    let last = first;
+    let among = 0;
+    while (last < order.length && scores[order[last] ?? 0] === score) if (isRight[order[last++] ?? 0] === true) among++;
+    right += among;
+    sum += (among * right) / last;
+    first = last;
+  }
+  return sum / right;
+}
+
+/**
+ * The mean of the average precisions over the classes that have clips; the measure where clips have several classes.
+ * @param labelSets All classes of each clip.
+ * @throws MetricError where scores and classes do not belong together, a score is no number, or there is no clip.
+ */
+export function meanAveragePrecision(matrix: ScoreMatrix, labelSets: readonly (readonly number[])[]): number {
+  const { scores, classes } = matrix;
+  checkRows(
+    matrix,
+    labelSets.map(([first = -1]) => first),
+  );
+  labelSets.forEach((set, clip) => {
+    for (const label of set) checkClass(label, classes, clip);
+  });
+  if (Array.from(scores).some(Number.isNaN)) throw new MetricError('A score is NaN', 'clips cannot be ranked by it');
+  const each = Array.from({ length: classes }, (_, index) =>
+    averagePrecision(
+      labelSets.map((__, clip) => scores[clip * classes + index] ?? 0),
+      labelSets.map((set) => set.includes(index)),
+    ),
+  ).filter((value) => !Number.isNaN(value));
+  return each.reduce((sum, value) => sum + value, 0) / each.length;
+}
+
 function checkRows({ scores, classes }: ScoreMatrix, labels: ArrayLike<number>): void {
   if (scores.length !== labels.length * classes || labels.length === 0) {
     throw new MetricError(

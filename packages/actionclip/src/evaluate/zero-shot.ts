@@ -10,7 +10,7 @@ import type { ClipEntry } from '../data/lists.ts';
 import { ClipLoader, type CorruptClipReport } from '../data/loader.ts';
 import type { FrameSourceOptions } from '../data/open-source.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
-import { type Evaluation, evaluateFeatures } from './evaluate.ts';
+import { type Evaluation, evaluateEntries } from './evaluate.ts';
 import { type ClipFeatures, FeatureEncoder, type PromptFeatures } from './features.ts';
 import { promptTokens } from './prompt-tokens.ts';
 import {
@@ -97,7 +97,7 @@ export async function evaluateZeroShot(model: ActionCLIP, options: ZeroShotOptio
       throw new DataError(`No clip can be read: ${reason}`, 'check the root of the clips and the decoder');
     }
     broken.sort((a, b) => a.index - b.index);
-    return { ...scored(clips, prompts, options.protocol ?? { kind: 'full' }), broken, clipSeconds };
+    return { ...scored(clips, prompts, options), broken, clipSeconds };
   } finally {
     await encoder.close();
   }
@@ -140,9 +140,9 @@ async function encodeClips(
 function scored(
   clips: ClipFeatures,
   prompts: PromptFeatures,
-  protocol: Protocol,
+  { protocol = { kind: 'full' }, entries }: ZeroShotOptions,
 ): Omit<ZeroShotResult, 'broken' | 'clipSeconds'> {
-  const full = evaluateFeatures(clips, prompts);
+  const full = evaluateEntries(clips, prompts, entries);
   switch (protocol.kind) {
     case 'full':
       return { full };

@@ -6,9 +6,14 @@ export const targetTemperature = 10;
 
 /**
  * Target rows [batch, batch]: softmax over the batch of 10 where two samples share a class and 0 elsewhere.
- * @param labels class of each sample, [batch] whole numbers
+ * @param labels class of each sample, [batch] whole numbers; or where samples have several, [batch, classes] of ones and
+ *   zeros
  */
 export function contrastiveTargets(labels: Tensor): Tensor {
+  if (labels.rank === 2) {
+    const shared = labels.matmul(labels.transpose()).gt(0).to('f32');
+    return shared.mul(targetTemperature).softmax(-1);
+  }
   const [batch] = labels.shape as readonly [number];
   const rows: Tensor = labels.reshape([batch, 1]);
   const same = rows.eq(labels.reshape([1, batch])).to('f32');
@@ -29,7 +34,7 @@ export interface ContrastiveLoss {
 /**
  * The loss of a batch of clips and their texts.
  * @param logitsPerVideo similarities times the logit scale, [videos, texts]; row i and column i belong together
- * @param labels class of each pair, [batch]
+ * @param labels class of each pair, [batch], or classes of each, [batch, classes]
  */
 export function contrastiveLoss(logitsPerVideo: Tensor, labels: Tensor): ContrastiveLoss {
   const [videos, texts] = logitsPerVideo.shape;

@@ -5,7 +5,7 @@ import { describeCheckpoint } from '../checkpoints/describe.ts';
 import { withCheckpointFile } from '../checkpoints/files.ts';
 import { DataError } from '../data/errors.ts';
 import { readClipTable } from '../data/lists.ts';
-import { evaluateFeatures } from '../evaluate/evaluate.ts';
+import { evaluateEntries } from '../evaluate/evaluate.ts';
 import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
 import type { Config } from '../train/config.ts';
 import { ConfigError, type ConfigOverrides, configFrom, parseConfig } from '../train/config-file.ts';
@@ -184,8 +184,10 @@ async function runOn({ config, data, opened, datasets, signal }: ClipsRun): Prom
     progress,
     checkpointEvery: 500,
     ...(signal === undefined ? {} : { signal }),
-    onValidation: ({ epoch, top1, top5 }) =>
-      line(`epoch ${epoch + 1}: top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`),
+    onValidation: ({ epoch, top1, top5, meanAveragePrecision: map }) =>
+      line(
+        `epoch ${epoch + 1}: ${map === undefined ? '' : `mAP ${percent(map)}, `}top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`,
+      ),
   });
   const { evaluation } = outcome;
   if (evaluation === undefined) {
@@ -193,9 +195,10 @@ async function runOn({ config, data, opened, datasets, signal }: ClipsRun): Prom
     return;
   }
   const examiner = new Examiner(config, opened, datasets);
-  const shuffled = evaluateFeatures(
+  const shuffled = evaluateEntries(
     await examiner.clips(data.validation, config.seed),
     await examiner.prompts(data.labels),
+    data.validation,
   );
   const chance = percent(1 / data.labels.length);
   const seconds = (performance.now() - started) / 1000;

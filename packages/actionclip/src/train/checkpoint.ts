@@ -16,7 +16,13 @@ export interface Validation {
   readonly epoch: number;
   readonly top1: number;
   readonly top5: number;
+  /** Where clips have several classes. */
+  readonly meanAveragePrecision?: number;
 }
+
+/** Whether a validation beats the best before it: by mean average precision where clips have several classes. */
+export const isBetter = (one: Validation, best: Validation): boolean =>
+  (one.meanAveragePrecision ?? one.top1) > (best.meanAveragePrecision ?? best.top1);
 
 /** Where a run stands, between two steps. */
 export interface RunState {

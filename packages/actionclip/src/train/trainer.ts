@@ -17,14 +17,16 @@ import {
 import { removeAbandonedWrites } from '../checkpoints/atomic-file.ts';
 import { CheckpointError } from '../checkpoints/errors.ts';
 import { matchStateDict } from '../checkpoints/match.ts';
+import { hasLabelSets } from '../data/label-sets.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
-import { type Evaluation, evaluateFeatures } from '../evaluate/evaluate.ts';
+import { type Evaluation, evaluateEntries } from '../evaluate/evaluate.ts';
 import { FeatureEncoder } from '../evaluate/features.ts';
 import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
-import { type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
+import { classTensor, drawTokens } from './batch-inputs.ts';
+import { isBetter, type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
 import { TrainingError } from './errors.ts';
@@ -147,6 +149,8 @@ class Trainer {
   #evaluation: Evaluation | undefined;
   #pending: PendingStep | undefined;
   #planned = false;
+  /** The number of classes where clips have several. */
+  readonly #severalOf: number | undefined;
   #fallbacks: readonly string[] = [];
 
   constructor(run: TrainingRun, layout: ReturnType<typeof layoutOn>) {
@@ -154,6 +158,7 @@ class Trainer {
     const { model, tokenizer } = opened;
     this.#given = run;
     this.#config = config;
+    this.#severalOf = hasLabelSets(data.train) ? data.labels.length : undefined;
     this.#prompts = promptTokens(
       data.labels,
       tokenizer,
@@ -240,15 +245,15 @@ class Trainer {
    * asked for before this step: the device has work while the host reads, and is never more than two steps behind.
    */
   async #trainOn(batch: ClipBatch, batchesPerEpoch: number): Promise<void> {
-    const { epoch, batchIndex, labels } = batch;
+    const { epoch, batchIndex } = batch;
     if (isRefreshed(batchIndex, this.#config.behaviour.learningRateRefresh)) {
       applySchedule(this.#optimizer, this.#schedule(epoch + batchIndex / batchesPerEpoch));
     }
-    const { length } = this.#prompts;
+    const { data } = this.#given;
     const inputs = [
       tensor(batch.frames, { shape: batch.shape }),
-      tensor(this.#drawTokens(batch), { shape: [labels.length, length] }),
-      tensor(labels, { shape: [labels.length] }),
+      drawTokens(batch, data.train, this.#prompts, this.#templateDraws),
+      classTensor(batch, data.train, this.#severalOf),
     ] as const;
     if (!this.#planned) {
       await this.#plan(inputs);
@@ -277,18 +282,6 @@ class Trainer {
         `Mixed precision rounds the factors of products and brings no speed here: they are multiplied in 32 bits, since ${limits.slowHalves}`,
       );
     }
-  }
-
-  /** One prompt for each clip: its class in a template drawn uniformly. Equal places in training draw the same. */
-  #drawTokens({ labels, epoch, batchIndex }: ClipBatch): Int32Array {
-    const { tokens, length, templates, classes } = this.#prompts;
-    const random = this.#templateDraws.fork(epoch, batchIndex);
-    const drawn = new Int32Array(labels.length * length);
-    labels.forEach((label, clip) => {
-      const row = random.integer(templates) * classes + label;
-      drawn.set(tokens.subarray(row * length, (row + 1) * length), clip * length);
-    });
-    return drawn;
   }
 
   async #report({ batch, step, learningRate, measures: pending }: PendingStep): Promise<void> {
@@ -327,7 +320,7 @@ class Trainer {
     const isDue = (epoch + 1) % this.#config.output.evaluateEvery === 0 || epoch + 1 === epochs;
     if (isDue && this.#given.data.validation.length > 0) {
       const validation = await this.#validate(epoch);
-      if (this.#best === undefined || validation.top1 > this.#best.top1) {
+      if (this.#best === undefined || isBetter(validation, this.#best)) {
         this.#best = validation;
         await this.#save(BEST_CHECKPOINT, { epoch: epoch + 1, batchIndex: 0 });
       }
@@ -351,15 +344,26 @@ class Trainer {
     await this.#step.trim();
     const evaluation = await this.#timing.measure('validation', async () => {
       const prompts = await this.#encoder.prompts(this.#prompts);
-      return evaluateFeatures(await this.#encoder.clips(loader, batchSize), prompts);
+      return evaluateEntries(await this.#encoder.clips(loader, batchSize), prompts, data.validation);
     });
     await this.#encoder.trim();
-    const validation: Validation = { epoch, top1: evaluation.top1, top5: evaluation.top5 };
+    const { meanAveragePrecision } = evaluation;
+    const several = meanAveragePrecision === undefined ? {} : { meanAveragePrecision };
+    const validation: Validation = { epoch, top1: evaluation.top1, top5: evaluation.top5, ...several };
     this.#evaluation = evaluation;
     const { top1, top5, meanClassAccuracy } = evaluation;
     const count = evaluation.labels.length;
     const step = Math.max(0, this.#steps - 1);
-    await this.#log?.write({ kind: 'validation', step, epoch, top1, top5, meanClassAccuracy, clips: count });
+    await this.#log?.write({
+      kind: 'validation',
+      step,
+      epoch,
+      top1,
+      top5,
+      meanClassAccuracy,
+      ...several,
+      clips: count,
+    });
     onValidation?.(validation, evaluation);
     return validation;
   }

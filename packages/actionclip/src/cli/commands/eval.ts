@@ -27,7 +27,7 @@ export const evalOptions = {
   list: {
     place: 'FILE[,FILE...]',
     kind: listOf(text, 'file names separated by commas'),
-    help: 'clips: lines "path [frames] class"; several files are several splits',
+    help: 'clips: lines "path [frames] class[,class...]"; several files are several splits',
   },
   labelsFile: {
     place: 'FILE',

@@ -11,7 +11,7 @@ const trainOptions = {
     help: 'the built-in data set: standard, or hard (more actions, two people, moving cameras, occlusion)',
   },
   config: { place: 'FILE', kind: text, help: "the paper's run: one of ActionCLIP's YAML files" },
-  trainList: { place: 'FILE', kind: text, help: 'your clips: lines "path [frames] class"' },
+  trainList: { place: 'FILE', kind: text, help: 'your clips: lines "path [frames] class[,class...]"' },
   valList: { place: 'FILE', kind: text, help: 'held-out clips' },
   labels: { place: 'FILE', kind: text, help: 'class names: CSV with the header "id,name"' },
   root: { place: 'FOLDER', kind: text, help: 'where relative paths of clips start' },

@@ -51,8 +51,14 @@ function read({ clips, annotations }: Tree): LayoutResult {
   const byPath = new Map(clips.map((clip) => [clip.path, clip]));
   const taken = new TakenClips();
   const missing: string[] = [];
-  const found = parsed.clips.flatMap(({ path: given, label, group, split, line }) => {
+  const found = parsed.clips.flatMap(({ path: given, label, labels, group, split, line }) => {
     const where = `${file}:${line}`;
+    if (labels !== undefined) {
+      throw new DataError(
+        `${where}: the clip has ${labels.length} labels`,
+        'train and evaluate with this table as it is',
+      );
+    }
     requireInside(given, where);
     const path = given.replace(/^(?:\.\/)+/, '');
     const name = splitNames.get(split.toLowerCase());
