@@ -17,7 +17,7 @@ import { type TrainingOutcome, train } from '../train/trainer.ts';
 import { loadPretrained } from '../train/weights.ts';
 import { type Console, openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import { blocksOf, type RunOptions } from './options.ts';
+import { networkOf, type RunOptions } from './options.ts';
 import { type RunReport, writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 
@@ -137,7 +137,7 @@ function configOf(dataset: ActionDataset, options: RunOptions, output: string): 
       batch_size: options.batchSize ?? 32,
       workers: options.workers ?? 1,
     },
-    network: { arch: 'small', sim_header: options.head ?? 'Transf', ...blocksOf(options) },
+    network: { arch: 'small', sim_header: options.head ?? 'Transf', ...networkOf(options) },
     solver: {
       precision: options.precision,
       epochs,

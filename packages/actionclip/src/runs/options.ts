@@ -22,6 +22,7 @@ export interface RunOptions {
   readonly lr?: number;
   readonly head?: TemporalHeadName;
   readonly precision?: 'f32' | 'mixed';
+  readonly trainOnly?: 'temporal' | 'image' | 'text';
   readonly checkpoint?: 'on' | 'off';
   readonly seed?: number;
   readonly workers?: number;
@@ -30,6 +31,11 @@ export interface RunOptions {
   readonly out?: string;
 }
 
-/** The configuration of the blocks that the options ask for. */
-export const blocksOf = ({ checkpoint }: RunOptions): { readonly checkpoint?: boolean } =>
-  checkpoint === undefined ? {} : { checkpoint: checkpoint === 'on' };
+/** The configuration of the network that the options ask for: how blocks are computed, and which part is trained. */
+export const networkOf = ({
+  checkpoint,
+  trainOnly,
+}: RunOptions): { readonly checkpoint?: boolean; readonly train_only?: string } => ({
+  ...(checkpoint === undefined ? {} : { checkpoint: checkpoint === 'on' }),
+  ...(trainOnly === undefined ? {} : { train_only: trainOnly }),
+});

@@ -15,7 +15,7 @@ import { train } from '../train/trainer.ts';
 import { loadClipWeights, loadPretrained } from '../train/weights.ts';
 import { openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import { blocksOf, type RunOptions } from './options.ts';
+import { networkOf, type RunOptions } from './options.ts';
 import { writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 
@@ -110,7 +110,7 @@ function clipsConfig(options: RunOptions, init: Start | undefined): Config {
       workers: options.workers ?? 1,
       replace_underscores: true,
     },
-    network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf', ...blocksOf(options) },
+    network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf', ...networkOf(options) },
     solver: {
       precision: options.precision,
       epochs,
@@ -142,7 +142,7 @@ function overridesOf(options: RunOptions): ConfigOverrides {
       batch_size: options.batchSize,
       workers: options.workers,
     }),
-    network: given({ sim_header: options.head, ...blocksOf(options) }),
+    network: given({ sim_header: options.head, ...networkOf(options) }),
     solver: given({ epochs: options.epochs, lr: options.lr, precision: options.precision }),
     output: given({ folder: options.out }),
   });

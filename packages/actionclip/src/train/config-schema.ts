@@ -72,6 +72,7 @@ const networkSchema = z.strictObject({
   emb_dropout: fraction.default(0),
   fix_text: z.boolean().default(false),
   fix_img: z.boolean().default(false),
+  train_only: z.enum(['temporal', 'image', 'text']).optional(),
   checkpoint: z.boolean().default(false),
   type: anything,
   describe: anything,

@@ -63,8 +63,10 @@ export interface NetworkConfig {
   readonly joint: boolean;
   readonly dropout: number;
   readonly embeddingDropout: number;
+  /** Frozen parts keep their parameters; what is in none of the three parts, the logit scale, is always trained. */
   readonly freezeText: boolean;
   readonly freezeImage: boolean;
+  readonly freezeTemporal: boolean;
   /** The blocks of both towers are computed again for their gradients, in less memory. */
   readonly checkpoint: boolean;
 }
@@ -210,8 +212,9 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       joint: network.joint,
       dropout: network.drop_out,
       embeddingDropout: network.emb_dropout,
-      freezeText: network.fix_text,
-      freezeImage: network.fix_img && !behaviour.ignoreFixImage,
+      freezeText: network.fix_text || (network.train_only ?? 'text') !== 'text',
+      freezeImage: (network.fix_img && !behaviour.ignoreFixImage) || (network.train_only ?? 'image') !== 'image',
+      freezeTemporal: (network.train_only ?? 'temporal') !== 'temporal',
       checkpoint: network.checkpoint,
     },
     solver: {
@@ -253,7 +256,7 @@ function milestonesOf(step: number | readonly number[], epochs: number): number[
 const MAXIMUM_FRAMES = 77;
 
 /** What single keys cannot tell. */
-function crossChecks({ data, network, solver }: Config): ConfigProblem[] {
+function crossChecks({ data, network, solver, evaluateOnly }: Config): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const require = (holds: boolean, path: string[], message: string): void => {
     if (!holds) problems.push({ path, message });
@@ -275,6 +278,12 @@ function crossChecks({ data, network, solver }: Config): ConfigProblem[] {
     'data',
     'num_segments',
   ], `${data.frames} frames are more than the ${MAXIMUM_FRAMES} positions of ${network.temporalHead}; lower it`);
+  const { freezeText, freezeImage, freezeTemporal, temporalHead } = network;
+  const isHeadFixed = freezeTemporal || temporalHead === 'meanP';
+  require(evaluateOnly || !(freezeText && freezeImage && isHeadFixed), [
+    'network',
+    'train_only',
+  ], `only the logit scale is left to train, as ${temporalHead === 'meanP' ? 'meanP has no parameters' : 'fix_text or fix_img freezes the same part'}; leave another part free`);
   require(!network.joint || network.temporalHead === 'meanP', [
     'network',
     'joint',

@@ -14,6 +14,7 @@ import {
 } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import type { SolverConfig } from './config.ts';
+import { isTrained, type Part } from './freezing.ts';
 
 /** The released code's, in place of PyTorch's 0.9 and 0.999. */
 const betas = [0.9, 0.98] as const;
@@ -30,8 +31,8 @@ interface TowerParameters {
   readonly temporal: Named;
 }
 
-function towersOf(model: ActionCLIP): TowerParameters {
-  const all = [...model.namedParameters()];
+function towersOf(model: ActionCLIP, frozen: ReadonlySet<Part>): TowerParameters {
+  const all = [...model.namedParameters()].filter(([name]) => isTrained(name, frozen));
   const under = (prefix: string): Named => all.filter(([name]) => name.startsWith(prefix));
   const visual = under('visual.');
   const temporal = under('fusion.');
@@ -69,12 +70,17 @@ const optimizers: Readonly<Record<SolverConfig['optimizer'], OptimizerFactory>> 
 };
 
 /**
- * The optimizer of a configuration over all parameters; those that get no gradient stay as they are. In mixed precision
+ * The optimizer of a configuration over all parameters of the parts that are not frozen; those that get no gradient stay as they are. In mixed precision
  * it scales the loss: see `scaleLoss`.
  */
-export function optimizerOf(model: ActionCLIP, solver: SolverConfig, options: OptimizerOptions = {}): Optimizer {
+export function optimizerOf(
+  model: ActionCLIP,
+  solver: SolverConfig,
+  options: OptimizerOptions = {},
+  frozen: ReadonlySet<Part> = new Set(),
+): Optimizer {
   const scaling = solver.precision === 'mixed' ? { lossScale: new LossScale() } : {};
-  return optimizers[solver.optimizer](towersOf(model), solver, { ...scaling, ...options });
+  return optimizers[solver.optimizer](towersOf(model, frozen), solver, { ...scaling, ...options });
 }
 
 /** The layout of the parameters of a training on `device`: on the GPU every update by itself costs a dispatch. */

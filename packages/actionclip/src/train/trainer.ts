@@ -30,6 +30,7 @@ import { isBetter, type RunState, readTrainingCheckpoint, type Validation, write
 import type { Config } from './config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
 import { TrainingError } from './errors.ts';
+import { frozenParts } from './freezing.ts';
 import { LOG_FILE, type RunLog } from './log.ts';
 import { readMemory } from './memory.ts';
 import type { OpenedModel } from './model-description.ts';
@@ -166,7 +167,7 @@ class Trainer {
       TEMPLATE_SETS[config.data.templates].templates,
     );
     this.#templateDraws = new Random(config.seed).fork('templates');
-    this.#optimizer = optimizerOf(model, config.solver, { layout });
+    this.#optimizer = optimizerOf(model, config.solver, { layout }, frozenParts(config.network));
     this.#schedule = scheduleOf(config.solver);
     const { freezeText, freezeImage, checkpoint } = config.network;
     model.clip.checkpointing = checkpoint;

@@ -40,6 +40,11 @@ const trainOptions = {
     kind: oneOf('f32', 'mixed'),
     help: "f32, or mixed: the towers' matrix products take factors of half precision",
   },
+  trainOnly: {
+    place: 'PART',
+    kind: oneOf('temporal', 'image', 'text'),
+    help: 'the part that is trained, with the logit scale; the others stay as they are',
+  },
   checkpoint: {
     place: 'on|off',
     kind: oneOf('on', 'off'),
