@@ -287,6 +287,8 @@ export {
 } from './synthetic/index.ts';
 
 export {
+  BEST_CHECKPOINT,
+  LAST_CHECKPOINT,
   type RunState,
   readTrainingCheckpoint,
   type TrainingCheckpoint,
@@ -333,8 +335,6 @@ export { Progress, type ProgressOptions, type ProgressState, type ProgressStream
 export { type StepMeasures, type StepOptions, type TrainingStep, trainingStep } from './train/step.ts';
 export type { Activity, Pace, TimeSplit } from './train/timing.ts';
 export {
-  BEST_CHECKPOINT,
-  LAST_CHECKPOINT,
   type TrainingOutcome,
   type TrainingRun,
   train,

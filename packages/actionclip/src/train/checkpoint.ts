@@ -10,6 +10,10 @@ import type { ActionCLIP } from '../model/action-clip.ts';
 import type { Config } from './config.ts';
 import type { ModelDescription } from './model-description.ts';
 
+/** Their names in the folder of a run. */
+export const LAST_CHECKPOINT = 'last.safetensors';
+export const BEST_CHECKPOINT = 'best.safetensors';
+
 /** Accuracy after an epoch. */
 export interface Validation {
   /** From 0. */

@@ -2,7 +2,6 @@
  * Training: batches through the captured step, the schedule, log, progress, validation and checkpoints. A run that was
  * stopped anywhere goes on from its last checkpoint and ends with the same parameters, bit for bit.
  */
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Device,
@@ -26,9 +25,18 @@ import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { classTensor, drawTokens } from './batch-inputs.ts';
-import { isBetter, type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
+import {
+  BEST_CHECKPOINT,
+  isBetter,
+  LAST_CHECKPOINT,
+  type RunState,
+  readTrainingCheckpoint,
+  type Validation,
+  writeCheckpoint,
+} from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
+import { stoppedByDevice } from './device-failure.ts';
 import { TrainingError } from './errors.ts';
 import { frozenParts } from './freezing.ts';
 import { LOG_FILE, type RunLog } from './log.ts';
@@ -76,9 +84,6 @@ export interface TrainingOutcome {
   readonly log: string;
 }
 
-export const LAST_CHECKPOINT = 'last.safetensors';
-export const BEST_CHECKPOINT = 'best.safetensors';
-
 /**
  * Trains as the configuration says, from its first epoch or from the checkpoint named by `config.resume`.
  * @throws TrainingError where the loss is no number, the device fails or another run is at work in the folder, DataError for a clip that cannot be read, CheckpointError for a
@@ -107,18 +112,6 @@ async function trained(run: TrainingRun, device: Device): Promise<TrainingOutcom
   } finally {
     await trainer.close();
   }
-}
-
-/** What to tell of a device that was lost, or ran out of memory: why training stopped, and how it goes on. */
-async function stoppedByDevice(error: DeviceError, { output, resume }: Config): Promise<TrainingError> {
-  const last = join(output.folder, LAST_CHECKPOINT);
-  const written = await access(last).then(
-    () => true,
-    () => false,
-  );
-  const checkpoint = written ? last : resume;
-  const hint = checkpoint === undefined ? 'no checkpoint was written yet: start again' : `resume from ${checkpoint}`;
-  return new TrainingError(`Training stopped: ${error.message}`, hint, { cause: error });
 }
 
 /** A step whose measures are on their way from the device. */
