@@ -126,7 +126,7 @@ export class ActionCLIP extends Module {
 }
 
 /** Bytes [n, 3, S, S] scaled and normalised by CLIP's channel means and deviations; floats are taken as they are. */
-function normalized(images: Tensor): Tensor {
+export function normalized(images: Tensor): Tensor {
   if (images.dtype !== 'u8') return images;
   return images.to('f32').div(255).sub(channelTensor(channelMean)).div(channelTensor(channelDeviation)) as Tensor;
 }

@@ -59,6 +59,16 @@ export interface Filmstrip {
   /** Best first; the first three are shown. */
   readonly predictions: readonly { readonly label: string; readonly probability: number }[];
   readonly source?: string;
+  /** The frames again, lit where the class token of the image tower attends. */
+  readonly attention?: readonly ReportImage[];
+  /** How near each frame is to the label and to what the clip was taken for. */
+  readonly similarities?: readonly FrameSimilarity[];
+}
+
+/** The cosine of every frame with one label. */
+export interface FrameSimilarity {
+  readonly name: string;
+  readonly values: readonly number[];
 }
 
 export interface ReportImage {

@@ -1,5 +1,6 @@
 /** Filmstrips: the frames of a clip in a row, with the true label and the model's best guesses as bars. */
-import type { Filmstrip } from './data.ts';
+import type { Filmstrip, ReportImage } from './data.ts';
+import { renderFrameCurves } from './frame-curves.ts';
 import { dataUri } from './frames.ts';
 import { type Html, html } from './html.ts';
 
@@ -15,11 +16,19 @@ export function renderFilmstrip(strip: Filmstrip): Html {
     ? html`<span class="verdict right">right</span>`
     : html`<span class="verdict wrong">wrong</span>`;
   return html`<article class="strip">
-<div class="frames" style="grid-template-columns:repeat(${Math.max(1, strip.frames.length)},1fr)">${strip.frames.map((frame, i) => html`<img src="${dataUri(frame)}" alt="frame ${i + 1} of ${strip.frames.length}">`)}</div>
+<div>
+${renderFrames(strip.frames, 'frame')}
+${strip.attention === undefined ? undefined : renderFrames(strip.attention, 'attention in frame')}
+${strip.similarities === undefined ? undefined : renderFrameCurves(strip.similarities)}
+</div>
 <div class="verdicts"><p>${verdict} <strong>${strip.label}</strong>${strip.source === undefined ? undefined : html` <small>${strip.source}</small>`}</p>
 <ol>${strip.predictions.slice(0, SHOWN_PREDICTIONS).map(({ label, probability }) => prediction(label, probability, label === strip.label))}</ol></div>
 </article>
 `;
+}
+
+function renderFrames(frames: readonly ReportImage[], what: string): Html {
+  return html`<div class="frames" style="grid-template-columns:repeat(${Math.max(1, frames.length)},1fr)">${frames.map((frame, i) => html`<img src="${dataUri(frame)}" alt="${what} ${i + 1} of ${frames.length}">`)}</div>`;
 }
 
 function prediction(label: string, probability: number, isLabel: boolean): Html {

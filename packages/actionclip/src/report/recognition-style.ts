@@ -10,8 +10,6 @@ export const RECOGNITION_STYLE = `
 .bars .percent { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .film { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 12px; }
 .film figcaption { text-align: center; font-variant-numeric: tabular-nums; }
-.similarities svg { display: block; width: 100%; height: auto; }
-.swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 7px; vertical-align: -1px; }
 .timeline { display: flex; height: 22px; border-radius: 4px; overflow: hidden; background: var(--line); }
 .ends { display: flex; justify-content: space-between; font-size: 13px; color: var(--muted); }
 .windows { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 380px); gap: 24px; align-items: start; margin-top: 12px; }

@@ -1,13 +1,12 @@
 /** Classified videos as one HTML page that stands alone: bars, frames with the curves below them, timelines. */
-import * as Plot from '@observablehq/plot';
-import { parseHTML } from 'linkedom';
 import { writeFileAtomically } from '../checkpoints/atomic-file.ts';
 import { bestLabels, bestOverTime, windowRuns } from '../recognize/timeline.ts';
 import type { Classification, VideoOutcome } from '../recognize/types.ts';
 import { renderCurves } from './curves.ts';
 import type { ReportImage } from './data.ts';
+import { color, renderFrameCurves } from './frame-curves.ts';
 import { dataUri, encodeFrame } from './frames.ts';
-import { Html, html } from './html.ts';
+import { type Html, html } from './html.ts';
 import { renderPage } from './page.ts';
 import { RECOGNITION_STYLE } from './recognition-style.ts';
 
@@ -30,7 +29,6 @@ const PICTURE_WIDTH = 200;
 const MOST_CURVES = 4;
 /** Parts into which the timeline's strip is cut. */
 const STRIP_PARTS = 480;
-const CURVE_HEIGHT = 96;
 
 /** @param top How many labels are shown. */
 export async function recognizedVideo(outcome: VideoOutcome, top: number): Promise<RecognizedVideo> {
@@ -108,43 +106,14 @@ function renderBars({ labels, probabilities }: Classification, shown: readonly n
 const bar = (label: string, probability: number, fill: string): Html =>
   html`<li><span class="name">${label}</span><span class="track"><span class="bar" style="width:${Math.min(100, probability * 100).toFixed(2)}%;background:${fill}"></span></span><span class="percent">${percent(probability)}</span></li>`;
 
-const COLORS = 4;
-/** Labels beyond the colours there are stay grey: two of one colour could not be told apart. */
-const color = (place: number | undefined): string =>
-  place !== undefined && place < COLORS ? `var(--series-${place + 1})` : 'var(--muted)';
-
 /** Curves across the whole width, each value below its frame. */
 function renderSimilarities({ labels, sampled }: Classification, shown: readonly number[]): Html | undefined {
-  if (sampled.length < 2) return undefined;
-  const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  const marks = shown.flatMap((index, place) => {
-    const points = sampled.map(({ similarities }, at) => ({ x: at + 0.5, y: similarities[index] ?? Number.NaN }));
-    const stroke = color(place);
-    const line = Plot.line(points, { x: 'x', y: 'y', stroke, strokeWidth: 1.75 });
-    return sampled.length > 2 * MOST_PICTURES
-      ? [line]
-      : [line, Plot.dot(points, { x: 'x', y: 'y', fill: stroke, r: 3 })];
-  });
-  const svg = Plot.plot({
-    document: document as unknown as Document,
-    width: 940,
-    height: CURVE_HEIGHT,
-    margin: 6,
-    marginLeft: 0,
-    marginRight: 0,
-    style: { background: 'none', color: 'inherit', overflow: 'visible' },
-    x: { axis: null, domain: [0, sampled.length] },
-    y: { axis: null, nice: false },
-    marks,
-  });
-  svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
-  const values = sampled.flatMap(({ similarities }) => shown.map((index) => similarities[index] ?? 0));
-  const range = `${Math.min(...values).toFixed(3)} to ${Math.max(...values).toFixed(3)}`;
-  const legend = shown.map(
-    (index, place) => html`<li><span class="swatch" style="background:${color(place)}"></span>${labels[index]}</li>`,
+  return renderFrameCurves(
+    shown.map((index) => ({
+      name: labels[index] ?? '',
+      values: sampled.map(({ similarities }) => similarities[index] ?? Number.NaN),
+    })),
   );
-  return html`<div class="similarities" role="img" aria-label="similarity of each frame to the best labels">${new Html(svg.outerHTML)}</div>
-<ul class="legend">${legend}<li class="note">cosine of each frame with the label, ${range}</li></ul>`;
 }
 
 function renderTimeline(classification: Classification, shown: readonly number[]): Html {

@@ -50,7 +50,11 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 .strips { display: grid; gap: 14px; }
 .strip { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 10px; display: grid; grid-template-columns: minmax(0, 1fr) 310px; gap: 16px; align-items: center; }
 .frames { display: grid; gap: 3px; }
+.frames + .frames { margin-top: 3px; }
+.strip .similarities { margin-top: 6px; }
 .frames img { width: 100%; height: auto; display: block; border-radius: 3px; background: var(--line); }
+.similarities svg { display: block; width: 100%; height: auto; }
+.swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 7px; vertical-align: -1px; }
 .verdict { font-size: 12px; line-height: 1; border: 1px solid; border-radius: 9px; padding: 1px 8px 2px; margin-right: 4px; }
 .right { color: var(--accent); }
 .wrong { color: var(--miss); }

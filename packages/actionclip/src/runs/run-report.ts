@@ -6,6 +6,7 @@ import { ClipDataset } from '../data/dataset.ts';
 import { calibrationTables } from '../evaluate/calibration-tables.ts';
 import type { Evaluation } from '../evaluate/evaluate.ts';
 import { confusionPairs, topClasses } from '../evaluate/metrics.ts';
+import { shadeByAttention } from '../report/class-attention.ts';
 import type { CurveChart, Filmstrip, ReportTable, SummaryFigure } from '../report/data.ts';
 import { encodeFrame } from '../report/frames.ts';
 import { writeReport } from '../report/report.ts';
@@ -14,7 +15,9 @@ import { type DatasetOptions, evaluationDataset, type RunData } from '../train/d
 import { type LogRecord, readRunLog } from '../train/log.ts';
 import type { OpenedModel } from '../train/model-description.ts';
 import type { TrainingOutcome } from '../train/trainer.ts';
+import { ClipInsights } from './clip-insight.ts';
 import { percent } from './console.ts';
+import { Examiner } from './examiner.ts';
 
 export interface RunReport {
   readonly title: string;
@@ -109,7 +112,7 @@ function mistakeTable({ data, evaluation }: RunReport): ReportTable {
 }
 
 /** A few right clips of different classes and a few wrong ones, the most certain first. */
-async function filmstrips({ config, data, datasets, evaluation }: RunReport): Promise<Filmstrip[]> {
+async function filmstrips({ config, data, datasets, opened, evaluation }: RunReport): Promise<Filmstrip[]> {
   const { scores, labels, indices } = evaluation;
   const dataset = new ClipDataset(evaluationDataset(config, data.validation, { ...datasets, cacheBytes: 0 }));
   const rows = [...labels.keys()].map((row) => {
@@ -125,21 +128,50 @@ async function filmstrips({ config, data, datasets, evaluation }: RunReport): Pr
   });
   const wrong = rows.filter((entry) => !entry.right);
   const shown = [...right.slice(0, shownClips), ...wrong.slice(0, shownClips)];
-  return Promise.all(
-    shown.map(async ({ row, best }): Promise<Filmstrip> => {
-      const index = indices[row] ?? 0;
-      const { frames } = await dataset.load(index, 0);
-      return {
-        frames: await Promise.all(framesOf(frames, config.data).map((frame) => encodeFrame(frame, sideOf(config)))),
-        label: data.labels[labels[row] ?? 0] ?? '',
-        predictions: best.map((c) => ({
-          label: data.labels[c] ?? '',
-          probability: scores.scores[row * scores.classes + c] ?? 0,
-        })),
-        source: shownPath(data.validation[index]?.path ?? '', config.data.root),
-      };
-    }),
-  );
+  const insights = opened.model.perFrame
+    ? new ClipInsights(opened.model, await new Examiner(config, opened, datasets).prompts(data.labels))
+    : undefined;
+  const strips: Filmstrip[] = [];
+  for (const { row, best } of shown) {
+    const index = indices[row] ?? 0;
+    const label = labels[row] ?? 0;
+    const { frames: planes } = await dataset.load(index, 0);
+    const frames = framesOf(planes, config.data);
+    const nameOf = (place: number): string => data.labels[place] ?? '';
+    strips.push({
+      frames: await Promise.all(frames.map((frame) => encodeFrame(frame, sideOf(config)))),
+      label: nameOf(label),
+      predictions: best.map((place) => ({
+        label: nameOf(place),
+        probability: scores.scores[row * scores.classes + place] ?? 0,
+      })),
+      source: shownPath(data.validation[index]?.path ?? '', config.data.root),
+      ...(insights === undefined ? {} : await seenIn(insights, planes, frames, [label, ...best], nameOf, config)),
+    });
+  }
+  await insights?.close();
+  return strips;
+}
+
+/** Attention over the frames, and the similarity of each to the label and to the best guess that is another. */
+async function seenIn(
+  insights: ClipInsights,
+  planes: Uint8Array,
+  frames: readonly Uint8Array[],
+  labels: readonly number[],
+  nameOf: (label: number) => string,
+  config: Config,
+): Promise<Required<Pick<Filmstrip, 'attention' | 'similarities'>>> {
+  const { inputSize } = config.data;
+  const insight = await insights.of(planes, frames.length, inputSize);
+  const nothing = new Float32Array(0);
+  const shaded = frames.map((frame, i) => shadeByAttention(frame, inputSize, insight.attention[i] ?? nothing));
+  return {
+    attention: await Promise.all(shaded.map((frame) => encodeFrame(frame, sideOf(config)))),
+    similarities: [...new Set(labels)]
+      .slice(0, 2)
+      .map((label) => ({ name: nameOf(label), values: insight.similarities(label) })),
+  };
 }
 
 const sideOf = ({ data }: Config): { width: number; height: number } => ({
