@@ -60,7 +60,7 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 .wrong { color: var(--miss); }
 .strip p { margin-bottom: 6px; overflow-wrap: anywhere; }
 .strip ol { list-style: none; margin: 0; padding: 0; font-size: 13px; }
-.strip li { display: grid; grid-template-columns: minmax(0, 1fr) 76px 58px; gap: 8px; align-items: center; line-height: 1.55; }
+.strip ol li { display: grid; grid-template-columns: minmax(0, 1fr) 76px 58px; gap: 8px; align-items: center; line-height: 1.55; }
 .strip .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strip .track { background: var(--line); border-radius: 3px; height: 7px; overflow: hidden; }
 .strip .bar { display: block; height: 100%; background: var(--muted); }
