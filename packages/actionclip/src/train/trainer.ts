@@ -37,7 +37,7 @@ import {
 import type { Config } from './config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
 import { stoppedByDevice } from './device-failure.ts';
-import { TrainingError } from './errors.ts';
+import { diverged } from './divergence.ts';
 import { frozenParts } from './freezing.ts';
 import { LOG_FILE, type RunLog } from './log.ts';
 import { readMemory } from './memory.ts';
@@ -282,7 +282,7 @@ class Trainer {
     const measures = await pending;
     const { epoch, batchIndex, waitMilliseconds } = batch;
     const loader = this.#trainLoader as ClipLoader;
-    if (!Number.isFinite(measures.loss)) throw this.#diverged(batch, step, measures.loss);
+    if (!Number.isFinite(measures.loss)) throw diverged(batch, step, measures.loss, this.#given.data.train);
     const { epochs } = this.#config.solver;
     const remaining = (epochs - epoch) * loader.batchesPerEpoch - batchIndex - 1;
     const memory = await readMemory(await defaultDevice());
@@ -290,15 +290,6 @@ class Trainer {
     await this.#log?.write({ kind: 'step', step, epoch, batchIndex, ...measures, ...pace, waitMilliseconds });
     const place = { epoch: epoch + 1, epochs, step: batchIndex + 1, steps: loader.batchesPerEpoch };
     this.#given.progress?.update({ ...place, loss: measures.loss, ...pace });
-  }
-
-  #diverged({ indices, epoch, batchIndex }: ClipBatch, step: number, loss: number): TrainingError {
-    const paths = [...new Set(indices)].map((index) => this.#given.data.train[index]?.path ?? `clip ${index}`);
-    const shown = paths.slice(0, 4).join(', ') + (paths.length > 4 ? ` and ${paths.length - 4} more` : '');
-    return new TrainingError(
-      `The loss is ${loss} at step ${step + 1} (epoch ${epoch + 1}, batch ${batchIndex + 1}) on ${shown}`,
-      'lower the learning rate or set solver.max_gradient_norm, and resume from the last checkpoint',
-    );
   }
 
   /** Reads the loss of the last step: after it, nothing is under way. */
