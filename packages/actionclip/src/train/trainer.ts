@@ -14,28 +14,17 @@ import {
   tensor,
 } from '@actionclip/tensor';
 import { removeAbandonedWrites } from '../checkpoints/atomic-file.ts';
-import { CheckpointError } from '../checkpoints/errors.ts';
-import { matchStateDict } from '../checkpoints/match.ts';
 import { hasLabelSets } from '../data/label-sets.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
-import { type Evaluation, evaluateEntries } from '../evaluate/evaluate.ts';
-import { FeatureEncoder } from '../evaluate/features.ts';
+import type { Evaluation } from '../evaluate/evaluate.ts';
 import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { classTensor, drawTokens } from './batch-inputs.ts';
-import {
-  BEST_CHECKPOINT,
-  isBetter,
-  LAST_CHECKPOINT,
-  type RunState,
-  readTrainingCheckpoint,
-  type Validation,
-  writeCheckpoint,
-} from './checkpoint.ts';
+import { BEST_CHECKPOINT, isBetter, LAST_CHECKPOINT, type RunState, type Validation } from './checkpoint.ts';
 import type { Config } from './config.ts';
-import { type DatasetOptions, evaluationDataset, type RunData, trainingDataset } from './datasets.ts';
+import { type DatasetOptions, type RunData, trainingDataset } from './datasets.ts';
 import { stoppedByDevice } from './device-failure.ts';
 import { diverged } from './divergence.ts';
 import { frozenParts } from './freezing.ts';
@@ -46,8 +35,10 @@ import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from '.
 import type { Progress } from './progress.ts';
 import { openRunRecords, type RunRecords } from './records.ts';
 import { takeRunLock } from './run-lock.ts';
+import { resumeRun, saveRun } from './run-state.ts';
 import { readMeasures, type StepMeasures, type TrainingStep, trainingStep } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
+import { Validator, validationOf } from './validation.ts';
 
 export interface TrainingRun {
   readonly config: Config;
@@ -133,10 +124,9 @@ class Trainer {
   readonly #optimizer: Optimizer;
   readonly #schedule: Schedule;
   readonly #step: TrainingStep;
-  readonly #encoder: FeatureEncoder;
+  readonly #validator: Validator;
   readonly #timing = new Timing();
   readonly #trainLoader: ClipLoader | undefined;
-  #validationLoader: ClipLoader | undefined;
   #log: RunRecords | undefined;
   #steps = 0;
   #best: Validation | undefined;
@@ -171,7 +161,7 @@ class Trainer {
       precision: config.solver.precision,
       ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
     });
-    this.#encoder = new FeatureEncoder(model);
+    this.#validator = new Validator(run, this.#prompts);
     const { batchSize, workers } = config.data;
     if (!config.evaluateOnly) {
       const dataset = trainingDataset(config, data.train, datasets);
@@ -196,7 +186,7 @@ class Trainer {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#trainLoader?.close(), this.#validationLoader?.close(), this.#log?.close()]);
+    await Promise.all([this.#trainLoader?.close(), this.#validator.close(), this.#log?.close()]);
   }
 
   async #train(): Promise<void> {
@@ -205,7 +195,10 @@ class Trainer {
     let position = { epoch: solver.startEpoch, batchIndex: 0 };
     // What the optimizer has laid out anew is computed before weights are loaded and the step is captured.
     await this.#given.opened.model.initialize();
-    if (resume !== undefined) position = { ...(await this.#resume(resume)) };
+    if (resume !== undefined) {
+      const state = await resumeRun(resume, this.#given, this.#optimizer);
+      [position, this.#steps, this.#best] = [state.position, state.step, state.best];
+    }
     this.#log = await openRunRecords(this.#config, {
       resumeAtStep: resume === undefined ? undefined : this.#steps,
       watcher: this.#given.watcher,
@@ -314,85 +307,21 @@ class Trainer {
   }
 
   async #validate(epoch: number): Promise<Validation> {
-    const { config, data, datasets, clips, onValidation } = this.#given;
-    const { batchSize, workers } = config.data;
-    this.#validationLoader ??= new ClipLoader(evaluationDataset(config, data.validation, datasets), {
-      batchSize,
-      workers,
-      dropLast: config.behaviour.dropLastValidationBatch,
-      ...clips,
-      // A replacement would be counted twice: what cannot be read is left out where training would replace it.
-      corruptClips: (clips?.corruptClips ?? 'error') === 'error' ? 'error' : 'skip',
-    });
-    const loader = this.#validationLoader;
     // Steps and validations take turns with the memory: the device never holds the workspace of both.
     await this.#step.trim();
-    const evaluation = await this.#timing.measure('validation', async () => {
-      const prompts = await this.#encoder.prompts(this.#prompts);
-      return evaluateEntries(await this.#encoder.clips(loader, batchSize), prompts, data.validation);
-    });
-    await this.#encoder.trim();
-    const { meanAveragePrecision } = evaluation;
-    const several = meanAveragePrecision === undefined ? {} : { meanAveragePrecision };
-    const validation: Validation = { epoch, top1: evaluation.top1, top5: evaluation.top5, ...several };
+    const evaluation = await this.#timing.measure('validation', () => this.#validator.evaluate());
+    const validation = validationOf(epoch, evaluation);
     this.#evaluation = evaluation;
-    const { top1, top5, meanClassAccuracy } = evaluation;
-    const count = evaluation.labels.length;
+    const { meanClassAccuracy, labels } = evaluation;
     const step = Math.max(0, this.#steps - 1);
-    await this.#log?.write({
-      kind: 'validation',
-      step,
-      epoch,
-      top1,
-      top5,
-      meanClassAccuracy,
-      ...several,
-      clips: count,
-    });
-    onValidation?.(validation, evaluation);
+    await this.#log?.write({ kind: 'validation', step, ...validation, meanClassAccuracy, clips: labels.length });
+    this.#given.onValidation?.(validation, evaluation);
     return validation;
   }
 
   async #save(name: string, position: RunState['position']): Promise<void> {
     await this.#settle();
-    const { config, opened, data, datasets } = this.#given;
-    const { model, generator } = opened;
-    const { shortSide: _, ...described } = opened.description;
-    const shortSide = datasets?.shortSide;
-    const description = { ...described, ...(shortSide === undefined ? {} : { shortSide }) };
-    const state: RunState = {
-      position,
-      step: this.#steps,
-      ...(this.#best === undefined ? {} : { best: this.#best }),
-      generator: { seed: generator.seed, counter: generator.counter },
-      data: { clips: data.train.length, batchSize: config.data.batchSize },
-    };
-    const checkpoint = { model, optimizer: this.#optimizer, description, labels: data.labels, config, state };
-    await this.#timing.measure('checkpoint', () => writeCheckpoint(join(config.output.folder, name), checkpoint));
-  }
-
-  /** Takes everything over from a checkpoint; returns the position of the next batch. */
-  async #resume(path: string): Promise<RunState['position']> {
-    const { opened, data, config } = this.#given;
-    const checkpoint = await readTrainingCheckpoint(path);
-    const { state } = checkpoint;
-    const expected = new Map([...opened.model.namedParameters()].map(([name, { shape }]) => [name, shape] as const));
-    const { tensors } = matchStateDict(expected, { source: path, tensors: checkpoint.parameters });
-    const { clips, batchSize } = state.data;
-    if (clips !== data.train.length || batchSize !== config.data.batchSize) {
-      throw new CheckpointError(
-        `${path}: the run had ${clips} clips in batches of ${batchSize}, this one has ${data.train.length} in batches of ${config.data.batchSize}`,
-        'resume with the same list and batch size, or start from its weights with pretrain',
-      );
-    }
-    if (checkpoint.labels.join('\n') !== data.labels.join('\n')) {
-      throw new CheckpointError(`${path}: the run had other class texts`, 'resume with the same label file');
-    }
-    opened.model.loadStateDict(tensors);
-    this.#optimizer.loadStateDict(checkpoint.moments);
-    opened.generator.counter = state.generator.counter;
-    this.#steps = state.step;
-    this.#best = state.best;
-    return state.position;
+    const state = { position, step: this.#steps, best: this.#best };
+    await this.#timing.measure('checkpoint', () => saveRun(name, this.#given, this.#optimizer, state));
   }
 }

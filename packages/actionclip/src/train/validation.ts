@@ -1,0 +1,54 @@
+/** Validation during training: the clips of the validation list, scored against the prompts of all classes. */
+import { ClipLoader } from '../data/loader.ts';
+import { type Evaluation, evaluateEntries } from '../evaluate/evaluate.ts';
+import { FeatureEncoder } from '../evaluate/features.ts';
+import type { PromptTokens } from '../evaluate/prompt-tokens.ts';
+import type { Validation } from './checkpoint.ts';
+import { evaluationDataset } from './datasets.ts';
+import type { TrainingRun } from './trainer.ts';
+
+export class Validator {
+  readonly #run: TrainingRun;
+  readonly #prompts: PromptTokens;
+  readonly #encoder: FeatureEncoder;
+  #loader: ClipLoader | undefined;
+
+  constructor(run: TrainingRun, prompts: PromptTokens) {
+    this.#run = run;
+    this.#prompts = prompts;
+    this.#encoder = new FeatureEncoder(run.opened.model);
+  }
+
+  /** Scores every clip of the list once; afterwards the device keeps none of the memory that it took. */
+  async evaluate(): Promise<Evaluation> {
+    this.#loader ??= this.#open();
+    const prompts = await this.#encoder.prompts(this.#prompts);
+    const { batchSize } = this.#run.config.data;
+    const clips = await this.#encoder.clips(this.#loader, batchSize);
+    const evaluation = evaluateEntries(clips, prompts, this.#run.data.validation);
+    await this.#encoder.trim();
+    return evaluation;
+  }
+
+  async close(): Promise<void> {
+    await this.#loader?.close();
+  }
+
+  #open(): ClipLoader {
+    const { config, data, datasets, clips } = this.#run;
+    const { batchSize, workers } = config.data;
+    return new ClipLoader(evaluationDataset(config, data.validation, datasets), {
+      batchSize,
+      workers,
+      dropLast: config.behaviour.dropLastValidationBatch,
+      ...clips,
+      // A replacement would be counted twice: what cannot be read is left out where training would replace it.
+      corruptClips: (clips?.corruptClips ?? 'error') === 'error' ? 'error' : 'skip',
+    });
+  }
+}
+
+/** What is kept of an evaluation: the measures by which the best epoch is chosen. */
+export function validationOf(epoch: number, { top1, top5, meanAveragePrecision }: Evaluation): Validation {
+  return { epoch, top1, top5, ...(meanAveragePrecision === undefined ? {} : { meanAveragePrecision }) };
+}
