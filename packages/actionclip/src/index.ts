@@ -33,6 +33,7 @@ export {
 export { ClipDataset, type ClipDatasetDescription, type LoadedClip, type PipelineDescription } from './data/dataset.ts';
 export type { DatasetViews } from './data/dataset-views.ts';
 export { DataError } from './data/errors.ts';
+export { drawShots, type ShotOptions } from './data/few-shot.ts';
 export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit } from './data/frame-source.ts';
 export { type Image, ImageError } from './data/image/image.ts';
 export { resize } from './data/image/resample.ts';
@@ -81,6 +82,7 @@ export {
   evaluate,
   evaluateAmong,
   evaluateClassSets,
+  evaluateEntries,
   evaluateFeatures,
   evaluateScores,
   pairAccuracy,
@@ -108,6 +110,7 @@ export {
   confusionPairs,
   EVALUATION_LOGIT_SCALE,
   MetricError,
+  meanAveragePrecision,
   meanClassAccuracy,
   perClassAccuracy,
   predictedClasses,
