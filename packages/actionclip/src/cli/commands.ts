@@ -40,6 +40,13 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    'few-shot',
+    {
+      summary: 'Train on a few clips of each class, several times: mean and deviation',
+      load: async () => widened((await import('./commands/few-shot.ts')).fewShot),
+    },
+  ],
+  [
     'eval',
     {
       summary: 'Evaluate a model on clips, by the protocols of zero-shot evaluation',

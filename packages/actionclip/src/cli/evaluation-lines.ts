@@ -56,7 +56,7 @@ function headLine(subject: EvaluationSubject): string {
 const gap = '  ';
 
 /** Texts left, numbers right; the first column gives way where the terminal is narrow. */
-function tableLines({ title, columns, rows }: FigureTable, canvas: Canvas): string[] {
+export function tableLines({ title, columns, rows }: FigureTable, canvas: Canvas): string[] {
   const cells = columns.map((_, column) => [columns, ...rows].map((row) => row[column] ?? ''));
   const widths = cells.map((column) => Math.max(...column.map(lineWidth)));
   const isNumber = cells.map((column) => column.slice(1).every((cell) => cell === '' || /^[\d–]/.test(cell)));

@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly trainOnly?: 'temporal' | 'image' | 'text';
   readonly checkpoint?: 'on' | 'off';
   readonly seed?: number;
+  /** Train on this number of clips of each class, drawn with the seed. */
+  readonly shots?: number;
   readonly workers?: number;
   /** A checkpoint of the same run, to go on from. */
   readonly resume?: string;

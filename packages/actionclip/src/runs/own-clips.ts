@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describeCheckpoint } from '../checkpoints/describe.ts';
 import { withCheckpointFile } from '../checkpoints/files.ts';
 import { DataError } from '../data/errors.ts';
+import { drawShots } from '../data/few-shot.ts';
 import { readClipTable } from '../data/lists.ts';
 import { evaluateEntries } from '../evaluate/evaluate.ts';
 import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
@@ -51,7 +52,8 @@ export async function clipsRun(options: RunOptions, watch: ResolveOptions = {}):
   const { line } = openConsole();
   const init = await startOf(options.init, watch);
   const config = clipsConfig(options, init);
-  const data = options.clipsTable === undefined ? await readRunData(config, line) : await tableData(options, line);
+  const data =
+    options.clipsTable === undefined ? await readRunData(config, line) : await tableData(options, config, line);
   const description =
     init === undefined ? describeModel(config, smallModel(data.labels)) : adapted(init.description, config);
   const opened = await openModel(description, config.seed);
@@ -108,6 +110,7 @@ function clipsConfig(options: RunOptions, init: Start | undefined): Config {
       input_size: options.size ?? known?.sizes.vision.resolution ?? smallInput,
       batch_size: options.batchSize ?? 16,
       workers: options.workers ?? 1,
+      shots: options.shots,
       replace_underscores: true,
     },
     network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf', ...networkOf(options) },
@@ -141,6 +144,7 @@ function overridesOf(options: RunOptions): ConfigOverrides {
       input_size: options.size,
       batch_size: options.batchSize,
       workers: options.workers,
+      shots: options.shots,
     }),
     network: given({ sim_header: options.head, ...networkOf(options) }),
     solver: given({ epochs: options.epochs, lr: options.lr, precision: options.precision }),
@@ -148,7 +152,11 @@ function overridesOf(options: RunOptions): ConfigOverrides {
   });
 }
 
-async function tableData({ clipsTable = '', root }: RunOptions, line: (text: string) => void): Promise<RunData> {
+async function tableData(
+  { clipsTable = '', root }: RunOptions,
+  { seed, data: { shots } }: Config,
+  line: (text: string) => void,
+): Promise<RunData> {
   const table = await readClipTable(clipsTable, { ...(root === undefined ? {} : { root }), onWarning: line });
   const validation = table.clips.filter(({ split }) => heldOutSplits.includes(split));
   const training = table.clips.filter(({ split }) => split === 'train');
@@ -158,7 +166,16 @@ async function tableData({ clipsTable = '', root }: RunOptions, line: (text: str
       'both are needed; fill in the column split',
     );
   }
-  return { labels: table.texts, train: training, validation };
+  const classes = table.texts.length;
+  const drawn = shots === undefined ? training : drawShots(training, { shots, seed, classes, onWarning: line });
+  return { labels: table.texts, train: drawn, validation };
+}
+
+/** Few shots may be fewer clips than a batch: then every step takes all of them. */
+function withFullBatch(config: Config, { train: clips }: RunData): Config {
+  const { shots, batchSize } = config.data;
+  if (shots === undefined || config.evaluateOnly || clips.length >= batchSize) return config;
+  return { ...config, data: { ...config.data, batchSize: clips.length } };
 }
 
 interface ClipsRun {
@@ -169,9 +186,11 @@ interface ClipsRun {
   readonly signal: AbortSignal | undefined;
 }
 
-async function runOn({ config, data, opened, datasets, signal }: ClipsRun): Promise<void> {
+async function runOn({ config: given, data, opened, datasets, signal }: ClipsRun): Promise<void> {
   const started = performance.now();
   const { line, progress } = openConsole();
+  const config = withFullBatch(given, data);
+  if (config !== given) line(`Batches of all ${config.data.batchSize} clips, as ${given.data.batchSize} are not there`);
   line(
     `${opened.model.parameterCount().toLocaleString('en')} parameters, ${data.train.length} clips for training, ` +
       `${data.validation.length} held out, ${data.labels.length} classes`,

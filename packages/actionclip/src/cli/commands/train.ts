@@ -4,7 +4,7 @@ import { defineCommand } from '../command.ts';
 import { deviceOptions, openDeviceFrom } from '../device-options.ts';
 import { noPositionals, OptionError, type OptionTable, oneOf, positive, text, wholeFrom } from '../options.ts';
 
-const trainOptions = {
+export const trainOptions = {
   builtIn: {
     place: 'NAME',
     kind: oneOf('standard', 'hard'),
@@ -51,6 +51,7 @@ const trainOptions = {
     help: 'whether blocks are computed again for their gradients, in less memory',
   },
   seed: { place: 'N', kind: wholeFrom(0), help: 'of everything random' },
+  shots: { place: 'K', kind: wholeFrom(1), help: 'train on K clips of each class, drawn with the seed' },
   ...deviceOptions,
   workers: { place: 'N', kind: wholeFrom(0), help: 'threads that load clips; 0 for none' },
   resume: { place: 'FILE', kind: text, help: 'go on from a checkpoint of the same run' },
@@ -87,7 +88,7 @@ way, goes on with the same options and --resume FOLDER/last.safetensors.`,
 });
 
 /** What fits each option by itself but not together. */
-function checkTogether(options: RunOptions): void {
+export function checkTogether(options: RunOptions): void {
   const has = (...keys: (keyof RunOptions)[]): boolean => keys.some((key) => options[key] !== undefined);
   if (has('builtIn') && has('config', 'clipsTable', 'trainList', 'valList', 'labels', 'root')) {
     throw new OptionError('--built-in brings its own clips', 'leave out --config, and the options that name clips');
@@ -104,6 +105,12 @@ function checkTogether(options: RunOptions): void {
   const lists = [options.trainList, options.valList, options.labels].filter((file) => file !== undefined).length;
   if (!has('config') && lists > 0 && lists < 3) {
     throw new OptionError('Clips of your own need --train-list, --val-list and --labels', 'give all three');
+  }
+  if (lists === 0 && !has('config', 'clipsTable') && has('shots')) {
+    throw new OptionError(
+      '--shots needs clips of your own',
+      'give --clips-table, or --train-list, --val-list and --labels, or --config',
+    );
   }
   if (lists === 0 && !has('config', 'clipsTable') && has('root', 'init')) {
     throw new OptionError(
