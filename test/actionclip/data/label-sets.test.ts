@@ -10,7 +10,7 @@ import {
 } from '../../../packages/actionclip/src/data/lists.ts';
 import { Random } from '../../../packages/actionclip/src/data/random.ts';
 import { joinLists } from '../../../packages/actionclip/src/evaluate/clip-selection.ts';
-import { classTensor, drawTokens } from '../../../packages/actionclip/src/train/batch-inputs.ts';
+import { classInput, drawTokens } from '../../../packages/actionclip/src/train/batch-inputs.ts';
 
 describe('a list file with several classes on a line', () => {
   it('has them joined by commas, with or without frames; one alone is what it always was', () => {
@@ -91,22 +91,22 @@ describe('a batch', () => {
     waitMilliseconds: 0,
   };
 
-  it('tells the step one index, or ones and zeros where clips have several classes', async () => {
-    expect([...(await classTensor(at(0), entries).data())]).toEqual([1, 2, 2, 2]);
-    const several = classTensor(at(0), entries, 3);
+  it('tells the step one index, or ones and zeros where clips have several classes', () => {
+    expect([...classInput(at(0), entries).data]).toEqual([1, 2, 2, 2]);
+    const several = classInput(at(0), entries, 3);
     expect(several.shape).toEqual([4, 3]);
-    expect([...(await several.data())]).toEqual([0, 1, 0, 1, 0, 1, 1, 0, 1, 1, 0, 1]);
+    expect([...several.data]).toEqual([0, 1, 0, 1, 0, 1, 1, 0, 1, 1, 0, 1]);
   });
 
-  it('has prompts of all the classes of a clip in turn, the same at the same place', async () => {
+  it('has prompts of all the classes of a clip in turn, the same at the same place', () => {
     const prompts = { tokens: Int32Array.of(0, 1, 2, 10, 11, 12), length: 1, templates: 2, classes: 3 };
-    const drawn = async (batchIndex: number): Promise<number[]> => [
-      ...(await drawTokens(at(batchIndex), entries, prompts, new Random(5)).data()),
+    const drawn = (batchIndex: number): number[] => [
+      ...drawTokens(at(batchIndex), entries, prompts, new Random(5)).data,
     ];
-    const all = await Promise.all(Array.from({ length: 20 }, (_, index) => drawn(index)));
+    const all = Array.from({ length: 20 }, (_, index) => drawn(index));
     expect(new Set(all.map(([first]) => first))).toEqual(new Set([1, 11]));
     expect(new Set(all.flatMap(([, ...rest]) => rest))).toEqual(new Set([0, 2, 10, 12]));
-    expect(await drawn(3)).toEqual(all[3]);
+    expect(drawn(3)).toEqual(all[3]);
   });
 
   function at(batchIndex: number) {

@@ -140,6 +140,7 @@ function configOf(dataset: ActionDataset, options: RunOptions, output: string): 
     network: { arch: 'small', sim_header: options.head ?? 'Transf', ...networkOf(options) },
     solver: {
       precision: options.precision,
+      accumulation: options.accumulate,
       epochs,
       lr: options.lr ?? 1.5e-3,
       lr_warmup_step: Math.min(2, epochs / 10),

@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly size?: number;
   readonly epochs?: number;
   readonly batchSize?: number;
+  /** In how many parts a batch is computed. */
+  readonly accumulate?: number;
   readonly lr?: number;
   readonly head?: TemporalHeadName;
   readonly precision?: 'f32' | 'mixed';

@@ -116,6 +116,7 @@ function clipsConfig(options: RunOptions, init: Start | undefined): Config {
     network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf', ...networkOf(options) },
     solver: {
       precision: options.precision,
+      accumulation: options.accumulate,
       epochs,
       ...recipe,
       ...(options.lr === undefined ? {} : { lr: options.lr }),
@@ -147,7 +148,12 @@ function overridesOf(options: RunOptions): ConfigOverrides {
       shots: options.shots,
     }),
     network: given({ sim_header: options.head, ...networkOf(options) }),
-    solver: given({ epochs: options.epochs, lr: options.lr, precision: options.precision }),
+    solver: given({
+      epochs: options.epochs,
+      lr: options.lr,
+      precision: options.precision,
+      accumulation: options.accumulate,
+    }),
     output: given({ folder: options.out }),
   });
 }

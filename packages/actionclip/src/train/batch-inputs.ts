@@ -1,9 +1,9 @@
 /** What the step is given of a batch beside its frames: the classes of the clips, and a prompt for each. */
-import { type Tensor, tensor } from '@actionclip/tensor';
 import { type ClipEntry, classesOf } from '../data/label-sets.ts';
 import type { ClipBatch } from '../data/loader.ts';
 import type { Random } from '../data/random.ts';
 import type { PromptTokens } from '../evaluate/prompt-tokens.ts';
+import type { HostInput } from './batch-step.ts';
 
 type BatchClasses = Pick<ClipBatch, 'labels' | 'indices'>;
 
@@ -12,18 +12,18 @@ type BatchClasses = Pick<ClipBatch, 'labels' | 'indices'>;
  * @param severalOf How many classes there are, where clips have several of them.
  * @returns [B] indices, or [B, classes] of ones and zeros.
  */
-export function classTensor(
+export function classInput(
   { labels, indices }: BatchClasses,
   entries: readonly ClipEntry[],
   severalOf?: number,
-): Tensor {
-  if (severalOf === undefined) return tensor(labels, { shape: [labels.length] });
+): HostInput {
+  if (severalOf === undefined) return { data: labels, shape: [labels.length] };
   const members = new Float32Array(labels.length * severalOf);
   indices.forEach((place, clip) => {
     const entry = entries[place];
     for (const label of entry === undefined ? [] : classesOf(entry)) members[clip * severalOf + label] = 1;
   });
-  return tensor(members, { shape: [labels.length, severalOf] });
+  return { data: members, shape: [labels.length, severalOf] };
 }
 
 /**
@@ -35,7 +35,7 @@ export function drawTokens(
   entries: readonly ClipEntry[],
   { tokens, length, templates, classes }: PromptTokens,
   draws: Random,
-): Tensor {
+): HostInput {
   const random = draws.fork(epoch, batchIndex);
   const drawn = new Int32Array(labels.length * length);
   labels.forEach((label, clip) => {
@@ -44,5 +44,5 @@ export function drawTokens(
     const row = template * classes + (several === undefined ? label : random.choice(several));
     drawn.set(tokens.subarray(row * length, (row + 1) * length), clip * length);
   });
-  return tensor(drawn, { shape: [labels.length, length] });
+  return { data: drawn, shape: [labels.length, length] };
 }

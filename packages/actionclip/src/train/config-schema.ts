@@ -98,6 +98,7 @@ const solverSchema = z.strictObject({
   f_ratio: z.number().nonnegative().default(10),
   evaluate: z.boolean().default(false),
   max_gradient_norm: z.number().positive().optional(),
+  accumulation: count.default(1),
   epoch_offset: anything,
   clip_gradient: anything,
   loss_type: anything,

@@ -91,6 +91,8 @@ export interface SolverConfig {
   readonly decayFactor: number;
   /** The largest norm of all gradients together; without it they are not clipped. */
   readonly maximumGradientNorm?: number;
+  /** In how many parts a batch is computed, one after the other on the device, with the loss of the whole batch. */
+  readonly accumulation: number;
 }
 
 export interface OutputConfig {
@@ -233,6 +235,7 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       milestones: milestonesOf(solver.lr_decay_step, solver.epochs),
       decayFactor: behaviour.fixedDecayFactor ? RELEASED_DECAY_FACTOR : solver.lr_decay_factor,
       ...present('maximumGradientNorm', solver.max_gradient_norm),
+      accumulation: solver.accumulation,
     },
     output: {
       folder: file.output.folder,
@@ -274,6 +277,10 @@ function crossChecks({ data, network, solver, evaluateOnly }: Config): ConfigPro
     'solver',
     'lr_decay_step',
   ], `the first milestone ${firstMilestone} must come after ${solver.warmupEpochs} epochs of warm-up`);
+  require(data.batchSize % solver.accumulation === 0, [
+    'solver',
+    'accumulation',
+  ], `a batch of ${data.batchSize} clips has no ${solver.accumulation} equal parts; choose a divisor of data.batch_size`);
   require(network.temporalHead === 'meanP' || data.frames <= MAXIMUM_FRAMES, [
     'data',
     'num_segments',

@@ -31,20 +31,35 @@ export interface StepMeasures {
 /** Frames [B, T, 3, S, S], tokens [B, length] and classes [B] to the measures of the batch as one tensor. */
 export type TrainingStep = Captured<readonly [Tensor, Tensor, Tensor], Tensor>;
 
+/** Features of clips and of their texts, [B, D] each, through which gradients flow to what is trained. */
+export function trainedFeatures(
+  model: ActionCLIP,
+  frames: Tensor,
+  tokens: Tensor,
+  { freezeText, freezeImage, precision = 'f32' }: StepOptions,
+): { readonly video: Tensor; readonly text: Tensor } {
+  const enabled = precision === 'mixed';
+  const frameFeatures = autocast(() => model.encodeFrames(frames), { enabled });
+  const text = autocast(() => model.encodeText(tokens), { enabled });
+  const video = model.fusion.forward(freezeImage ? frameFeatures.detach() : frameFeatures);
+  return { video, text: freezeText ? text.detach() : text };
+}
+
+/** Moves the parameters along their gradients; the gradient norm and the loss scale of the step, where there are such. */
+export function updateMeasures(optimizer: Optimizer, { maximumGradientNorm }: StepOptions): Tensor[] {
+  const scale = optimizer.lossScale?.scale.detach();
+  const norm = optimizer.update(maximumGradientNorm === undefined ? {} : { maxNorm: maximumGradientNorm });
+  return [norm, scale].filter((measure) => measure !== undefined);
+}
+
 /** The captured step of a model; the model must be in training mode when it is first called. */
 export function trainingStep(model: ActionCLIP, optimizer: Optimizer, options: StepOptions): TrainingStep {
-  const { freezeText, freezeImage, maximumGradientNorm, precision = 'f32' } = options;
   return compile((frames: Tensor, tokens: Tensor, labels: Tensor) => {
-    const enabled = precision === 'mixed';
-    const frameFeatures = autocast(() => model.encodeFrames(frames), { enabled });
-    const text = autocast(() => model.encodeText(tokens), { enabled }); // [B, D]
-    const video = model.fusion.forward(freezeImage ? frameFeatures.detach() : frameFeatures); // [B, D]
-    const loss = contrastiveLoss(model.logits(video, freezeText ? text.detach() : text), labels);
+    const { video, text } = trainedFeatures(model, frames, tokens, options);
+    const loss = contrastiveLoss(model.logits(video, text), labels);
     optimizer.scaleLoss(loss.total).backward();
-    const scale = optimizer.lossScale?.scale.detach();
-    const norm = optimizer.update(maximumGradientNorm === undefined ? {} : { maxNorm: maximumGradientNorm });
-    const measures = [loss.total, loss.videoToText, loss.textToVideo, norm, scale];
-    return stack(measures.filter((measure) => measure !== undefined));
+    const measures = updateMeasures(optimizer, options);
+    return stack([loss.total, loss.videoToText, loss.textToVideo, ...measures]);
   });
 }
 

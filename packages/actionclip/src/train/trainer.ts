@@ -3,16 +3,7 @@
  * stopped anywhere goes on from its last checkpoint and ends with the same parameters, bit for bit.
  */
 import { join } from 'node:path';
-import {
-  type Device,
-  DeviceError,
-  defaultDevice,
-  type Optimizer,
-  printPlan,
-  type Schedule,
-  type Tensor,
-  tensor,
-} from '@actionclip/tensor';
+import { type Device, DeviceError, defaultDevice, type Optimizer, printPlan, type Schedule } from '@actionclip/tensor';
 import { removeAbandonedWrites } from '../checkpoints/atomic-file.ts';
 import { hasLabelSets } from '../data/label-sets.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
@@ -21,7 +12,8 @@ import type { Evaluation } from '../evaluate/evaluate.ts';
 import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
-import { classTensor, drawTokens } from './batch-inputs.ts';
+import { classInput, drawTokens } from './batch-inputs.ts';
+import { type BatchStep, batchStep, type HostBatch } from './batch-step.ts';
 import { BEST_CHECKPOINT, isBetter, LAST_CHECKPOINT, type RunState, type Validation } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { type DatasetOptions, type RunData, trainingDataset } from './datasets.ts';
@@ -36,7 +28,7 @@ import type { Progress } from './progress.ts';
 import { openRunRecords, type RunRecords } from './records.ts';
 import { takeRunLock } from './run-lock.ts';
 import { resumeRun, saveRun } from './run-state.ts';
-import { readMeasures, type StepMeasures, type TrainingStep, trainingStep } from './step.ts';
+import { readMeasures, type StepMeasures } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
 import { Validator, validationOf } from './validation.ts';
 
@@ -123,7 +115,7 @@ class Trainer {
   readonly #templateDraws: Random;
   readonly #optimizer: Optimizer;
   readonly #schedule: Schedule;
-  readonly #step: TrainingStep;
+  readonly #step: BatchStep;
   readonly #validator: Validator;
   readonly #timing = new Timing();
   readonly #trainLoader: ClipLoader | undefined;
@@ -155,7 +147,9 @@ class Trainer {
     const { freezeText, freezeImage, checkpoint } = config.network;
     model.clip.checkpointing = checkpoint;
     const norm = config.solver.maximumGradientNorm;
-    this.#step = trainingStep(model, this.#optimizer, {
+    this.#step = batchStep(model, this.#optimizer, {
+      batchSize: config.data.batchSize,
+      accumulation: config.solver.accumulation,
       freezeText,
       freezeImage,
       precision: config.solver.precision,
@@ -238,18 +232,17 @@ class Trainer {
     }
     const { data } = this.#given;
     const inputs = [
-      tensor(batch.frames, { shape: batch.shape }),
+      { data: batch.frames, shape: batch.shape },
       drawTokens(batch, data.train, this.#prompts, this.#templateDraws),
-      classTensor(batch, data.train, this.#severalOf),
+      classInput(batch, data.train, this.#severalOf),
     ] as const;
     if (!this.#planned) {
       await this.#plan(inputs);
       await this.#log?.clips(this.#steps, batch);
     }
-    const measures = readMeasures(await this.#step(...inputs));
+    const measures = readMeasures(await this.#step.run(inputs));
     // A failure is reported where the measures are awaited.
     measures.catch(() => undefined);
-    for (const input of inputs) input.dispose();
     const before = this.#pending;
     const learningRate = this.#optimizer.groups[0]?.learningRate ?? 0;
     this.#pending = { batch, step: this.#steps, learningRate, measures };
@@ -258,9 +251,9 @@ class Trainer {
   }
 
   /** Says what memory a step will need, and where it cannot be as fast as was asked, before the first one runs. */
-  async #plan(inputs: readonly [Tensor, Tensor, Tensor]): Promise<void> {
+  async #plan(inputs: HostBatch): Promise<void> {
     this.#planned = true;
-    const { memory, fallbacks } = await this.#step.prepare(...inputs);
+    const { memory, fallbacks } = await this.#step.prepare(inputs);
     this.#fallbacks = fallbacks;
     this.#given.progress?.message(`Planned memory of a training step: ${printPlan(memory)}`);
     const { limits } = await (await defaultDevice()).backend();

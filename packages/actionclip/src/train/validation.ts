@@ -11,10 +11,14 @@ export class Validator {
   readonly #run: TrainingRun;
   readonly #prompts: PromptTokens;
   readonly #encoder: FeatureEncoder;
+  /** No more clips at a time than in a step, unless the size of the batches decides which clips are left out. */
+  readonly #batchSize: number;
   #loader: ClipLoader | undefined;
 
   constructor(run: TrainingRun, prompts: PromptTokens) {
+    const { behaviour, data, solver } = run.config;
     this.#run = run;
+    this.#batchSize = behaviour.dropLastValidationBatch ? data.batchSize : data.batchSize / solver.accumulation;
     this.#prompts = prompts;
     this.#encoder = new FeatureEncoder(run.opened.model);
   }
@@ -23,8 +27,7 @@ export class Validator {
   async evaluate(): Promise<Evaluation> {
     this.#loader ??= this.#open();
     const prompts = await this.#encoder.prompts(this.#prompts);
-    const { batchSize } = this.#run.config.data;
-    const clips = await this.#encoder.clips(this.#loader, batchSize);
+    const clips = await this.#encoder.clips(this.#loader, this.#batchSize);
     const evaluation = evaluateEntries(clips, prompts, this.#run.data.validation);
     await this.#encoder.trim();
     return evaluation;
@@ -36,10 +39,9 @@ export class Validator {
 
   #open(): ClipLoader {
     const { config, data, datasets, clips } = this.#run;
-    const { batchSize, workers } = config.data;
     return new ClipLoader(evaluationDataset(config, data.validation, datasets), {
-      batchSize,
-      workers,
+      batchSize: this.#batchSize,
+      workers: config.data.workers,
       dropLast: config.behaviour.dropLastValidationBatch,
       ...clips,
       // A replacement would be counted twice: what cannot be read is left out where training would replace it.

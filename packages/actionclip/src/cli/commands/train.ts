@@ -29,6 +29,11 @@ export const trainOptions = {
   size: { place: 'N', kind: wholeFrom(8), help: "side of the model's input in pixels" },
   epochs: { place: 'N', kind: wholeFrom(1), help: 'passes over the training clips' },
   batchSize: { place: 'N', kind: wholeFrom(2), help: 'clips per step' },
+  accumulate: {
+    place: 'N',
+    kind: wholeFrom(1),
+    help: 'compute each batch in N equal parts, in the memory of one: the same step, up to rounding, where dropout is 0',
+  },
   lr: { place: 'X', kind: positive, help: 'the highest learning rate' },
   head: {
     place: 'NAME',

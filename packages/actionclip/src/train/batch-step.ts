@@ -1,0 +1,53 @@
+/** The step of a run on batches as the loader gives them: on the device whole, or in parts. */
+import { type Optimizer, type StepStats, type Tensor, tensor } from '@actionclip/tensor';
+import type { ActionCLIP } from '../model/action-clip.ts';
+import { accumulatedStep } from './accumulation.ts';
+import { type StepOptions, trainingStep } from './step.ts';
+
+/** Elements in host memory, with one row for each clip. */
+export interface HostInput {
+  readonly data: Uint8Array | Float32Array | Int32Array;
+  readonly shape: readonly number[];
+}
+
+/** Frames [B, T, 3, S, S], tokens [B, length] and classes [B]. */
+export type HostBatch = readonly [frames: HostInput, tokens: HostInput, labels: HostInput];
+
+/** What a step will need, and what of it does not run in its fastest form. */
+export type StepPlan = Pick<StepStats, 'memory' | 'fallbacks'>;
+
+export interface BatchStep {
+  /** One optimizer step; what `readMeasures` reads. */
+  run(batch: HostBatch): Promise<Tensor>;
+  /** Plans and compiles for batches like this one, and runs nothing. */
+  prepare(batch: HostBatch): Promise<StepPlan>;
+  /** Gives back the memory kept between steps. */
+  trim(): Promise<void>;
+}
+
+export interface BatchStepOptions extends StepOptions {
+  readonly batchSize: number;
+  /** In how many parts a batch is computed; 1 is the plain step. */
+  readonly accumulation: number;
+}
+
+/** The step of a configuration; the model must be in training mode when it is first used. */
+export function batchStep(model: ActionCLIP, optimizer: Optimizer, options: BatchStepOptions): BatchStep {
+  const { batchSize, accumulation } = options;
+  if (accumulation > 1) return accumulatedStep(model, optimizer, options, Math.ceil(batchSize / accumulation));
+  const step = trainingStep(model, optimizer, options);
+  const load = ({ data, shape }: HostInput): Tensor => tensor(data, { shape });
+  const loadAll = ([frames, tokens, labels]: HostBatch) => [load(frames), load(tokens), load(labels)] as const;
+  return {
+    async run(batch) {
+      const inputs = loadAll(batch);
+      try {
+        return await step(...inputs);
+      } finally {
+        for (const input of inputs) input.dispose();
+      }
+    },
+    prepare: (batch) => step.prepare(...loadAll(batch)),
+    trim: () => step.trim(),
+  };
+}
