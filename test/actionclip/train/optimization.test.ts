@@ -60,6 +60,60 @@ describe('parameter groups', () => {
   });
 });
 
+describe('groups split by what their parameters are trained with', () => {
+  const [textLayers, visualLayers] = [small.text.layers, small.vision.layers];
+  const groupOf = (optimizer: Optimizer, name: string) => {
+    const found = optimizer.groups.filter(({ parameters }) => parameters.has(name));
+    expect(found).toHaveLength(1);
+    return found[0] as Optimizer['groups'][number];
+  };
+
+  it('leave vectors and the logit scale undecayed, at the rates of their towers', () => {
+    const optimizer = optimizerOf(model, solver({ lr: 1e-3, ratio: 2, f_ratio: 10, no_decay: true }));
+    expect(optimizer.groups).toHaveLength(6);
+    for (const { parameters, weightDecay } of optimizer.groups) {
+      for (const { rank } of parameters.values()) expect(weightDecay).toBe(rank < 2 ? 0 : 0.2);
+    }
+    expect(groupOf(optimizer, 'logit_scale').weightDecay).toBe(0);
+    expect(groupOf(optimizer, 'visual.ln_post.weight').learningRate).toBe(2e-3);
+    expect(groupOf(optimizer, 'visual.proj')).toMatchObject({ learningRate: 2e-3, weightDecay: 0.2 });
+  });
+
+  it.each(['adamw', 'adam', 'sgd'])('of %s have smaller rates from the top of each tower down', (optim) => {
+    const optimizer = optimizerOf(model, solver({ optim, lr: 1, f_ratio: 10, layer_decay: 0.5 }));
+    const rate = (name: string): number => groupOf(optimizer, name).learningRate;
+    expect(rate('text_projection')).toBe(1);
+    expect(rate('visual.ln_post.bias')).toBe(1);
+    expect([...names(optimizer).flat()].filter((name) => name.startsWith('fusion.')).map(rate)).toContain(10);
+    expect(rate(`transformer.resblocks.${textLayers - 1}.ln_1.weight`)).toBe(0.5);
+    expect(rate('transformer.resblocks.0.ln_1.weight')).toBe(0.5 ** textLayers);
+    expect(rate('visual.transformer.resblocks.0.mlp.c_fc.weight')).toBe(0.5 ** visualLayers);
+    expect(rate('token_embedding.weight')).toBe(0.5 ** (textLayers + 1));
+    expect(rate('visual.conv1.weight')).toBe(0.5 ** (visualLayers + 1));
+    expect(rate('visual.ln_pre.weight')).toBe(0.5 ** (visualLayers + 1));
+    // What a run reports is the rate of the first group.
+    expect(optimizer.groups[0]?.learningRate).toBe(1);
+    expect(optimizer.groups.map(({ baseLearningRate }) => baseLearningRate)).toEqual(
+      optimizer.groups.map(({ learningRate }) => learningRate),
+    );
+  });
+
+  it('hold every parameter once', () => {
+    const all = [...model.namedParameters()].map(([name]) => name).sort();
+    const optimizer = optimizerOf(model, solver({ no_decay: true, layer_decay: 0.75 }));
+    expect(names(optimizer).flat().sort()).toEqual(all);
+  });
+
+  it('are the plain ones, the empty one included, where nothing splits them', () => {
+    const pooled = new ActionCLIP({ sizes: small, frames: 4, temporal: 'meanP', generator: new Generator(1) });
+    expect(optimizerOf(pooled, solver()).groups.map(({ parameters }) => parameters.size > 0)).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  });
+});
+
 describe('the schedule', () => {
   // Values of the released scheduler at the released settings: base 5e-6, 50 epochs, 5 of warm-up.
   it.each([

@@ -35,8 +35,9 @@ export interface ContrastiveLoss {
  * The loss of a batch of clips and their texts.
  * @param logitsPerVideo similarities times the logit scale, [videos, texts]; row i and column i belong together
  * @param labels class of each pair, [batch], or classes of each, [batch, classes]
+ * @param smoothing the share of every target that is spread evenly over the batch (Szegedy et al., arXiv 1512.00567)
  */
-export function contrastiveLoss(logitsPerVideo: Tensor, labels: Tensor): ContrastiveLoss {
+export function contrastiveLoss(logitsPerVideo: Tensor, labels: Tensor, smoothing = 0): ContrastiveLoss {
   const [videos, texts] = logitsPerVideo.shape;
   if (logitsPerVideo.rank !== 2 || videos !== texts || labels.shape[0] !== videos) {
     throw new ShapeError(
@@ -44,7 +45,8 @@ export function contrastiveLoss(logitsPerVideo: Tensor, labels: Tensor): Contras
       'give one text and one label for each clip',
     );
   }
-  const targets = contrastiveTargets(labels);
+  const sharp = contrastiveTargets(labels);
+  const targets = smoothing === 0 ? sharp : sharp.mul(1 - smoothing).add(smoothing / (videos as number));
   const videoToText = rowDivergence(logitsPerVideo, targets);
   const textToVideo = rowDivergence(logitsPerVideo.transpose(), targets);
   return { total: videoToText.add(textToVideo).div(2) as Tensor, videoToText, textToVideo };

@@ -37,8 +37,10 @@ export function accumulatedStep(
   const passes = passesOf(model, optimizer, options);
   const { encode, match, propagate, update } = passes;
   const generator = model.options.generator ?? defaultGenerator();
-  // With both towers frozen and no parameters in the head, only the logit scale is trained.
-  const propagates = !(options.freezeText && options.freezeImage && model.fusion.parameters().length === 0);
+  // With both towers frozen and no trained parameters in the head, only the logit scale is trained.
+  const trained = new Set(trainedParameters(optimizer));
+  const isHeadTrained = model.fusion.parameters().some((parameter) => trained.has(parameter));
+  const propagates = !(options.freezeText && options.freezeImage) || isHeadTrained;
 
   const run = async ([frames, tokens, labels]: HostBatch): Promise<Tensor> => {
     const parts = partsOf(frames.shape[0] ?? 0, partSize);
@@ -84,6 +86,9 @@ export function accumulatedStep(
   return { run, prepare, trim };
 }
 
+const trainedParameters = ({ groups }: Optimizer): Tensor[] =>
+  groups.flatMap(({ parameters }) => [...parameters.values()]);
+
 interface Passes {
   /** A part to the features of its clips and of its texts, [2, b, D]. */
   readonly encode: Captured<Part, Tensor>;
@@ -109,14 +114,15 @@ function passesOf(model: ActionCLIP, optimizer: Optimizer, options: StepOptions)
   });
   const match = compile((labels: Tensor, ...features: Tensor[]) => {
     const all = concat(features, 1); // [2, B, D]
-    const loss = contrastiveLoss(model.logits(all.select(0, 0), all.select(0, 1)), labels);
+    const logits = model.logits(all.select(0, 0), all.select(0, 1));
+    const loss = contrastiveLoss(logits, labels, options.labelSmoothing);
     const found = gradients(optimizer.scaleLoss(loss.total), [logitScale, ...features]);
     return [stack([loss.total, loss.videoToText, loss.textToVideo]), ...found];
   }) as Passes['match'];
   const propagate = compile((frames: Tensor, tokens: Tensor, featureGradients: Tensor, carried: Tensor) => {
     const { video, text } = trainedFeatures(model, frames, tokens, options);
     stack([video, text]).backward(featureGradients);
-    for (const parameter of model.parameters()) {
+    for (const parameter of trainedParameters(optimizer)) {
       if (parameter.grad === undefined) continue;
       const sum = sumOf(parameter);
       sum.assign(where(carried.reshape([]).gt(0), sum.add(parameter.grad), parameter.grad));

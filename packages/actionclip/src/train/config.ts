@@ -93,6 +93,12 @@ export interface SolverConfig {
   readonly maximumGradientNorm?: number;
   /** In how many parts a batch is computed, one after the other on the device, with the loss of the whole batch. */
   readonly accumulation: number;
+  /** Biases, gains and other vectors, and the logit scale, are not decayed. */
+  readonly noDecay: boolean;
+  /** Factor on the rate for every step from the top of a tower down to its embeddings; 1 leaves all rates as they are. */
+  readonly layerDecay: number;
+  /** The share of every target that is spread evenly over the batch. */
+  readonly labelSmoothing: number;
 }
 
 export interface OutputConfig {
@@ -236,6 +242,9 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       decayFactor: behaviour.fixedDecayFactor ? RELEASED_DECAY_FACTOR : solver.lr_decay_factor,
       ...present('maximumGradientNorm', solver.max_gradient_norm),
       accumulation: solver.accumulation,
+      noDecay: solver.no_decay,
+      layerDecay: solver.layer_decay,
+      labelSmoothing: solver.label_smoothing,
     },
     output: {
       folder: file.output.folder,

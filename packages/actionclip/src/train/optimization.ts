@@ -10,11 +10,11 @@ import {
   type OptimizerOptions,
   type Schedule,
   SGD,
-  type Tensor,
 } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import type { SolverConfig } from './config.ts';
 import { isTrained, type Part } from './freezing.ts';
+import { type NamedGroup, type NamedParameters, splitGroups } from './parameter-groups.ts';
 
 /** The released code's, in place of PyTorch's 0.9 and 0.999. */
 const betas = [0.9, 0.98] as const;
@@ -22,51 +22,57 @@ const epsilon = 1e-8;
 /** Fixed in the released code for Adam, where it is added to the gradient. */
 const adamWeightDecay = 0.2;
 
-type Named = [string, Tensor][];
-
 interface TowerParameters {
   /** The text tower and the logit scale. */
-  readonly text: Named;
-  readonly visual: Named;
-  readonly temporal: Named;
+  readonly text: NamedParameters;
+  readonly visual: NamedParameters;
+  readonly temporal: NamedParameters;
 }
 
 function towersOf(model: ActionCLIP, frozen: ReadonlySet<Part>): TowerParameters {
   const all = [...model.namedParameters()].filter(([name]) => isTrained(name, frozen));
-  const under = (prefix: string): Named => all.filter(([name]) => name.startsWith(prefix));
+  const under = (prefix: string): NamedParameters => all.filter(([name]) => name.startsWith(prefix));
   const visual = under('visual.');
   const temporal = under('fusion.');
   return { text: all.filter((entry) => !visual.includes(entry) && !temporal.includes(entry)), visual, temporal };
 }
 
-type OptimizerFactory = (towers: TowerParameters, solver: SolverConfig, options: OptimizerOptions) => Optimizer;
+interface OptimizerKind {
+  readonly groups: (towers: TowerParameters, solver: SolverConfig) => NamedGroup[];
+  readonly build: (groups: readonly NamedGroup[], solver: SolverConfig, options: OptimizerOptions) => Optimizer;
+}
 
-const optimizers: Readonly<Record<SolverConfig['optimizer'], OptimizerFactory>> = {
-  adamw: ({ text, visual, temporal }, { learningRate, visualRatio, temporalRatio, weightDecay }, options) =>
-    new AdamW(
-      [
-        { parameters: text, learningRate },
-        { parameters: visual, learningRate: learningRate * visualRatio },
-        { parameters: temporal, learningRate: learningRate * temporalRatio },
-      ],
-      { ...options, betas, epsilon, weightDecay },
-    ),
-  adam: ({ text, visual, temporal }, { learningRate, temporalRatio }, options) =>
-    new Adam(
-      [
-        { parameters: [...text, ...visual], learningRate },
-        { parameters: temporal, learningRate: learningRate * temporalRatio },
-      ],
-      { ...options, betas, epsilon, weightDecay: adamWeightDecay },
-    ),
-  sgd: ({ text, visual, temporal }, { learningRate, temporalRatio, momentum, weightDecay }, options) =>
-    new SGD(
-      [
-        { parameters: [...text, ...visual], learningRate },
-        { parameters: temporal, learningRate: learningRate * temporalRatio },
-      ],
-      { ...options, learningRate, momentum, weightDecay },
-    ),
+const everyTower = (
+  { text, visual, temporal }: TowerParameters,
+  { learningRate, visualRatio, temporalRatio }: SolverConfig,
+): NamedGroup[] => [
+  { parameters: text, learningRate },
+  { parameters: visual, learningRate: learningRate * visualRatio },
+  { parameters: temporal, learningRate: learningRate * temporalRatio },
+];
+
+const clipAndHead = (
+  { text, visual, temporal }: TowerParameters,
+  { learningRate, temporalRatio }: SolverConfig,
+): NamedGroup[] => [
+  { parameters: [...text, ...visual], learningRate },
+  { parameters: temporal, learningRate: learningRate * temporalRatio },
+];
+
+const optimizers: Readonly<Record<SolverConfig['optimizer'], OptimizerKind>> = {
+  adamw: {
+    groups: everyTower,
+    build: (groups, { weightDecay }, options) => new AdamW(groups, { ...options, betas, epsilon, weightDecay }),
+  },
+  adam: {
+    groups: clipAndHead,
+    build: (groups, _, options) => new Adam(groups, { ...options, betas, epsilon, weightDecay: adamWeightDecay }),
+  },
+  sgd: {
+    groups: clipAndHead,
+    build: (groups, { learningRate, momentum, weightDecay }, options) =>
+      new SGD(groups, { ...options, learningRate, momentum, weightDecay }),
+  },
 };
 
 /**
@@ -80,7 +86,9 @@ export function optimizerOf(
   frozen: ReadonlySet<Part> = new Set(),
 ): Optimizer {
   const scaling = solver.precision === 'mixed' ? { lossScale: new LossScale() } : {};
-  return optimizers[solver.optimizer](towersOf(model, frozen), solver, { ...scaling, ...options });
+  const { groups, build } = optimizers[solver.optimizer];
+  const split = splitGroups(groups(towersOf(model, frozen), solver), model.clip.sizes, solver);
+  return build(split, solver, { ...scaling, ...options });
 }
 
 /** The layout of the parameters of a training on `device`: on the GPU every update by itself costs a dispatch. */

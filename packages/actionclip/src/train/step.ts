@@ -15,6 +15,8 @@ export interface StepOptions {
    * work, features, logits and the loss are in 32 bits. The optimizer is then one that scales the loss. f32 if absent.
    */
   readonly precision?: 'f32' | 'mixed';
+  /** The share of every target that is spread evenly over the batch; 0 if absent. */
+  readonly labelSmoothing?: number;
 }
 
 /** What a step reports, in the order of its elements. */
@@ -56,7 +58,7 @@ export function updateMeasures(optimizer: Optimizer, { maximumGradientNorm }: St
 export function trainingStep(model: ActionCLIP, optimizer: Optimizer, options: StepOptions): TrainingStep {
   return compile((frames: Tensor, tokens: Tensor, labels: Tensor) => {
     const { video, text } = trainedFeatures(model, frames, tokens, options);
-    const loss = contrastiveLoss(model.logits(video, text), labels);
+    const loss = contrastiveLoss(model.logits(video, text), labels, options.labelSmoothing);
     optimizer.scaleLoss(loss.total).backward();
     const measures = updateMeasures(optimizer, options);
     return stack([loss.total, loss.videoToText, loss.textToVideo, ...measures]);

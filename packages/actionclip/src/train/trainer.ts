@@ -150,6 +150,7 @@ class Trainer {
     this.#step = batchStep(model, this.#optimizer, {
       batchSize: config.data.batchSize,
       accumulation: config.solver.accumulation,
+      labelSmoothing: config.solver.labelSmoothing,
       freezeText,
       freezeImage,
       precision: config.solver.precision,
