@@ -302,14 +302,13 @@ export {
   BEHAVIOURS,
   type BehaviourSwitches,
   type Config,
-  type ConfigResult,
   type DataConfig,
   type NetworkConfig,
   type OutputConfig,
-  resolveConfig,
   type SolverConfig,
 } from './train/config.ts';
 export { ConfigError, type ConfigOverrides, configFrom, parseConfig } from './train/config-file.ts';
+export { type ConfigResult, resolveConfig } from './train/config-resolution.ts';
 export {
   type DatasetOptions,
   evaluationDataset,

@@ -18,8 +18,8 @@ import {
   type HostBatch,
   type HostInput,
 } from '../../../packages/actionclip/src/train/batch-step.ts';
-import { resolveConfig } from '../../../packages/actionclip/src/train/config.ts';
 import { configFrom } from '../../../packages/actionclip/src/train/config-file.ts';
+import { resolveConfig } from '../../../packages/actionclip/src/train/config-resolution.ts';
 import { optimizerOf } from '../../../packages/actionclip/src/train/optimization.ts';
 import {
   readMeasures,

@@ -1,7 +1,8 @@
 /** Configuration from YAML text: errors carry the file, the line and the column. */
 import { isMap, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
-import { type Config, resolveConfig } from './config.ts';
+import type { Config } from './config.ts';
 import type { ConfigProblem } from './config-problems.ts';
+import { resolveConfig } from './config-resolution.ts';
 
 /** Everything that is wrong with a configuration, a line each. */
 export class ConfigError extends Error {
