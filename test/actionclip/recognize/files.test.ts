@@ -42,6 +42,7 @@ async function writeRun(file: string, model: ActionCLIP): Promise<void> {
   await writeCheckpoint(file, {
     model,
     optimizer: optimizerOf(model, config.solver),
+    averages: new Map(),
     description,
     labels,
     config,

@@ -50,27 +50,36 @@ export interface TrainingCheckpoint {
   readonly state: RunState;
   readonly parameters: StateDict;
   readonly moments: StateDict;
+  /** Averages of the trained parameters; empty where a run keeps none. */
+  readonly averages: StateDict;
 }
 
 const format = 'actionclip-training';
 /** The names that the released checkpoints have for their two parts. */
 const modelPrefix = 'model_state_dict.';
 const optimizerPrefix = 'optimizer_state_dict.';
+/** Parameters that training goes on from, where the model is given with their averages. */
+const trainingPrefix = 'training_state_dict.';
 
-/** Writes a checkpoint, atomically. */
+/** Writes a checkpoint, atomically. Where there are averages, these are what a reader takes for the model. */
 export async function writeCheckpoint(
   path: string,
   {
     model,
     optimizer,
+    averages,
     ...rest
   }: { readonly model: ActionCLIP; readonly optimizer: Optimizer } & Pick<
     TrainingCheckpoint,
-    'description' | 'labels' | 'config' | 'state'
+    'description' | 'labels' | 'config' | 'state' | 'averages'
   >,
 ): Promise<void> {
   const tensors = new Map<string, HostTensor>();
-  for (const [name, tensor] of await model.stateDict()) tensors.set(modelPrefix + name, tensor);
+  for (const [name, tensor] of await model.stateDict()) {
+    const average = averages.get(name);
+    tensors.set(modelPrefix + name, average ?? tensor);
+    if (average !== undefined) tensors.set(trainingPrefix + name, tensor);
+  }
   for (const [name, tensor] of await optimizer.stateDict()) tensors.set(optimizerPrefix + name, tensor);
   const metadata = Object.entries(rest).map(([key, value]) => [key, JSON.stringify(value)] as const);
   await writeSafetensorsFile(path, tensors, new Map([['format', format], ...metadata]));
@@ -99,13 +108,16 @@ export async function readTrainingCheckpoint(path: string): Promise<TrainingChec
     new Map(
       [...tensors].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : [])),
     );
+  const model = under(modelPrefix);
+  const training = under(trainingPrefix);
   return {
     source: path,
     description: value('description'),
     labels: value('labels'),
     config: value('config'),
     state: value('state'),
-    parameters: under(modelPrefix),
+    parameters: new Map([...model, ...training]),
     moments: under(optimizerPrefix),
+    averages: new Map([...model].filter(([name]) => training.has(name))),
   };
 }

@@ -7,7 +7,7 @@ import { type ConfigFile, IGNORED_KEYS } from './config-schema.ts';
 const MAXIMUM_FRAMES = 77;
 
 /** What single keys cannot tell. */
-export function crossChecks({ data, network, solver, evaluateOnly }: Config): ConfigProblem[] {
+export function crossChecks({ data, network, solver, evaluateOnly }: Config, file: ConfigFile): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const require = (holds: boolean, path: string[], message: string): void => {
     if (!holds) problems.push({ path, message });
@@ -29,6 +29,15 @@ export function crossChecks({ data, network, solver, evaluateOnly }: Config): Co
     'solver',
     'accumulation',
   ], `a batch of ${data.batchSize} clips has no ${solver.accumulation} equal parts; choose a divisor of data.batch_size`);
+  const { ema_decay: decay, swa_start: averagedFrom } = file.solver;
+  require(typeof decay !== 'number' || typeof averagedFrom !== 'number', [
+    'solver',
+    'swa_start',
+  ], 'ema_decay keeps another average of the parameters; leave out one of the two');
+  require(typeof averagedFrom !== 'number' || averagedFrom < solver.epochs, [
+    'solver',
+    'swa_start',
+  ], `no epoch comes after ${averagedFrom} of ${solver.epochs}; lower it`);
   require(network.temporalHead === 'meanP' || data.frames <= MAXIMUM_FRAMES, [
     'data',
     'num_segments',

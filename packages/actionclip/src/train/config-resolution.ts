@@ -3,6 +3,7 @@ import { BEHAVIOURS, type BehaviourSwitches, type Config, RELEASED_DECAY_FACTOR 
 import { crossChecks, hasKey, warningsOf } from './config-checks.ts';
 import { type ConfigProblem, problemsOf } from './config-problems.ts';
 import { type ConfigFile, fileSchema, KNOWN_KEYS } from './config-schema.ts';
+import type { Averaging } from './weight-average.ts';
 
 export type ConfigResult =
   | { readonly config: Config; readonly warnings: readonly string[] }
@@ -16,7 +17,7 @@ export function resolveConfig(values: unknown): ConfigResult {
   const parsed = fileSchema.safeParse(values);
   if (!parsed.success) return { problems: problemsOf(parsed.error.issues, KNOWN_KEYS) };
   const config = toConfig(parsed.data, isEvaluationFile(parsed.data, values));
-  const problems = crossChecks(config);
+  const problems = crossChecks(config, parsed.data);
   if (problems.length > 0) return { problems };
   return { config, warnings: warningsOf(values, parsed.data, config) };
 }
@@ -101,6 +102,7 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       noDecay: solver.no_decay,
       layerDecay: solver.layer_decay,
       labelSmoothing: solver.label_smoothing,
+      ...present('averaging', averagingOf(solver)),
     },
     output: {
       folder: file.output.folder,
@@ -112,6 +114,11 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
 
 function present<Key extends string, Value>(key: Key, value: Value | null | undefined): { [K in Key]?: Value } {
   return (value === null || value === undefined ? {} : { [key]: value }) as { [K in Key]?: Value };
+}
+
+function averagingOf({ ema_decay: decay, swa_start: firstEpoch }: ConfigFile['solver']): Averaging | undefined {
+  if (typeof decay === 'number') return { kind: 'ema', decay };
+  return typeof firstEpoch === 'number' ? { kind: 'swa', firstEpoch } : undefined;
 }
 
 /** A list of epochs as it is, or the multiples of one number below the last epoch. */

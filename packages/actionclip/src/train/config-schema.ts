@@ -102,6 +102,8 @@ const solverSchema = z.strictObject({
   no_decay: z.boolean().default(false),
   layer_decay: z.number().positive().max(1).default(1),
   label_smoothing: fraction.default(0),
+  ema_decay: fraction.nullish(),
+  swa_start: z.int().nonnegative().nullish(),
   epoch_offset: anything,
   clip_gradient: anything,
   loss_type: anything,

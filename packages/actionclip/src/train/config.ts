@@ -3,6 +3,7 @@
  * corrected one.
  */
 import type { TemplateSetName } from '../prompts/template-sets.ts';
+import type { Averaging } from './weight-average.ts';
 
 export type TemporalHead = 'meanP' | 'LSTM' | 'Transf' | 'Conv_1D' | 'Transf_cls';
 
@@ -97,6 +98,8 @@ export interface SolverConfig {
   readonly layerDecay: number;
   /** The share of every target that is spread evenly over the batch. */
   readonly labelSmoothing: number;
+  /** Which averages of the parameters are validated and saved for use; without it the parameters themselves are. */
+  readonly averaging?: Averaging;
 }
 
 export interface OutputConfig {

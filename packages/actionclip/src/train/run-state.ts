@@ -1,10 +1,17 @@
 /** A run on disk: what a checkpoint holds beside the model, and how a run takes it over and goes on bit for bit. */
 import { join } from 'node:path';
-import type { Optimizer } from '@actionclip/tensor';
+import type { Optimizer, StateDict } from '@actionclip/tensor';
 import { CheckpointError } from '../checkpoints/errors.ts';
 import { matchStateDict } from '../checkpoints/match.ts';
 import { type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
 import type { TrainingRun } from './trainer.ts';
+import type { WeightAverage } from './weight-average.ts';
+
+/** What moves in training beside the model. */
+export interface Trained {
+  readonly optimizer: Optimizer;
+  readonly average: WeightAverage | undefined;
+}
 
 /** Where a run is: the batch that follows, the steps done, and the most accurate epoch so far. */
 export interface RunPlace {
@@ -17,7 +24,7 @@ export interface RunPlace {
 export async function saveRun(
   name: string,
   { config, opened, data, datasets }: TrainingRun,
-  optimizer: Optimizer,
+  { optimizer, average }: Trained,
   { position, step, best }: RunPlace,
 ): Promise<void> {
   const { model, generator } = opened;
@@ -31,18 +38,19 @@ export async function saveRun(
     generator: { seed: generator.seed, counter: generator.counter },
     data: { clips: data.train.length, batchSize: config.data.batchSize },
   };
-  const checkpoint = { model, optimizer, description, labels: data.labels, config, state };
+  const averages: StateDict = (await average?.stateDict()) ?? new Map();
+  const checkpoint = { model, optimizer, averages, description, labels: data.labels, config, state };
   await writeCheckpoint(join(config.output.folder, name), checkpoint);
 }
 
 /**
- * Takes everything over from a checkpoint: parameters, moments, generator.
+ * Takes everything over from a checkpoint: parameters, moments, averages, generator.
  * @throws CheckpointError where it is of another model, list, batch size or other texts.
  */
 export async function resumeRun(
   path: string,
   { opened, data, config }: TrainingRun,
-  optimizer: Optimizer,
+  { optimizer, average }: Trained,
 ): Promise<RunPlace> {
   const checkpoint = await readTrainingCheckpoint(path);
   const { state } = checkpoint;
@@ -60,6 +68,7 @@ export async function resumeRun(
   }
   opened.model.loadStateDict(tensors);
   optimizer.loadStateDict(checkpoint.moments);
+  await average?.loadStateDict(checkpoint.averages);
   opened.generator.counter = state.generator.counter;
   return { position: state.position, step: state.step, best: state.best };
 }

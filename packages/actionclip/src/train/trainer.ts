@@ -27,10 +27,11 @@ import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from '.
 import type { Progress } from './progress.ts';
 import { openRunRecords, type RunRecords } from './records.ts';
 import { takeRunLock } from './run-lock.ts';
-import { resumeRun, saveRun } from './run-state.ts';
+import { resumeRun, saveRun, type Trained } from './run-state.ts';
 import { readMeasures, type StepMeasures } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
 import { Validator, validationOf } from './validation.ts';
+import { WeightAverage } from './weight-average.ts';
 
 export interface TrainingRun {
   readonly config: Config;
@@ -114,6 +115,7 @@ class Trainer {
   readonly #prompts: PromptTokens;
   readonly #templateDraws: Random;
   readonly #optimizer: Optimizer;
+  readonly #average: WeightAverage | undefined;
   readonly #schedule: Schedule;
   readonly #step: BatchStep;
   readonly #validator: Validator;
@@ -143,6 +145,8 @@ class Trainer {
     );
     this.#templateDraws = new Random(config.seed).fork('templates');
     this.#optimizer = optimizerOf(model, config.solver, { layout }, frozenParts(config.network));
+    const { averaging } = config.solver;
+    this.#average = averaging && new WeightAverage(this.#optimizer, averaging);
     this.#schedule = scheduleOf(config.solver);
     const { freezeText, freezeImage, checkpoint } = config.network;
     model.clip.checkpointing = checkpoint;
@@ -191,7 +195,7 @@ class Trainer {
     // What the optimizer has laid out anew is computed before weights are loaded and the step is captured.
     await this.#given.opened.model.initialize();
     if (resume !== undefined) {
-      const state = await resumeRun(resume, this.#given, this.#optimizer);
+      const state = await resumeRun(resume, this.#given, this.#trained());
       [position, this.#steps, this.#best] = [state.position, state.step, state.best];
     }
     this.#log = await openRunRecords(this.#config, {
@@ -211,6 +215,8 @@ class Trainer {
       if (this.#given.signal?.aborted) throw await this.#stopped(batch, isLast);
       start = performance.now();
     }
+    // What is done with the model from here on is done with what was validated.
+    await this.#average?.exchange();
     this.#given.progress?.done();
   }
 
@@ -248,6 +254,7 @@ class Trainer {
     const learningRate = this.#optimizer.groups[0]?.learningRate ?? 0;
     this.#pending = { batch, step: this.#steps, learningRate, measures };
     this.#steps++;
+    await this.#average?.afterStep(this.#steps);
     if (before !== undefined) await this.#report(before);
   }
 
@@ -288,6 +295,7 @@ class Trainer {
 
   async #endEpoch(epoch: number): Promise<void> {
     await this.#settle();
+    await this.#average?.afterEpoch(epoch);
     const { epochs } = this.#config.solver;
     const isDue = (epoch + 1) % this.#config.output.evaluateEvery === 0 || epoch + 1 === epochs;
     if (isDue && this.#given.data.validation.length > 0) {
@@ -303,7 +311,9 @@ class Trainer {
   async #validate(epoch: number): Promise<Validation> {
     // Steps and validations take turns with the memory: the device never holds the workspace of both.
     await this.#step.trim();
-    const evaluation = await this.#timing.measure('validation', () => this.#validator.evaluate());
+    const evaluation = await this.#timing.measure('validation', () =>
+      this.#onAverages(() => this.#validator.evaluate()),
+    );
     const validation = validationOf(epoch, evaluation);
     this.#evaluation = evaluation;
     const { meanClassAccuracy, labels } = evaluation;
@@ -313,9 +323,17 @@ class Trainer {
     return validation;
   }
 
+  #onAverages<R>(run: () => Promise<R>): Promise<R> {
+    return this.#average === undefined ? run() : this.#average.during(run);
+  }
+
+  #trained(): Trained {
+    return { optimizer: this.#optimizer, average: this.#average };
+  }
+
   async #save(name: string, position: RunState['position']): Promise<void> {
     await this.#settle();
     const state = { position, step: this.#steps, best: this.#best };
-    await this.#timing.measure('checkpoint', () => saveRun(name, this.#given, this.#optimizer, state));
+    await this.#timing.measure('checkpoint', () => saveRun(name, this.#given, this.#trained(), state));
   }
 }
