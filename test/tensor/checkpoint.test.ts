@@ -9,6 +9,7 @@ import {
   jvp,
   layerNorm,
   realize,
+  SGD,
   scaledDotProductAttention,
   type Tensor,
   tensor,
@@ -98,6 +99,30 @@ describe.each(testDevices)('checkpointing on $name', (device) => {
     };
     const [checkpointed, plain] = [step(checkpoint), step(kept)];
     for (let i = 0; i < 3; i++) expect(await valuesOf(await checkpointed())).toEqual(await valuesOf(await plain()));
+  });
+
+  it('moves parameters in the flat storage of an optimizer like those by themselves', async () => {
+    const steps = async (wrap: Wrap, layout: 'flat' | 'separate'): Promise<number[][]> => {
+      const parameters = parametersOf(2);
+      for (const parameter of parameters) parameter.requiresGrad = true;
+      const optimizer = new SGD([{ parameters, learningRate: 0.1 }], { layout });
+      const x = start();
+      await realize([...parameters, x]);
+      const generator = new Generator(7);
+      const step = compile(() => {
+        chain(wrap, generator, x, parameters).square().mean().backward();
+        optimizer.update();
+        return [];
+      });
+      for (let i = 0; i < 3; i++) await step();
+      return valuesOf(parameters);
+    };
+    const expected = await steps(kept, 'separate');
+    expect(await steps(checkpoint, 'separate')).toEqual(expected);
+    expect(await steps(checkpoint, 'flat')).toEqual(await steps(kept, 'flat'));
+    for (const [i, parameter] of (await steps(checkpoint, 'flat')).entries()) {
+      for (const [k, value] of parameter.entries()) expect(value).toBeCloseTo(expected[i]?.[k] ?? Number.NaN, 5);
+    }
   });
 
   it('keeps gradients of gradients and changes along a direction', async () => {

@@ -21,6 +21,9 @@ const owners = new WeakMap<Node, Tensor>();
 
 export const ownerOf = (node: Node): Tensor | undefined => owners.get(node);
 
+/** Whether `backward` collects a gradient at this node. */
+export const isVariable = (node: Node): boolean => variables.has(node);
+
 /** Where the elements of a tensor are that is kept in a larger one. */
 interface Home {
   /** One axis of elements. */

@@ -7,6 +7,7 @@ import { type Node, newestNode, topological } from '../graph.ts';
 import { after } from '../ops/after.ts';
 import { composite } from '../ops/composite.ts';
 import { Tensor } from '../tensor.ts';
+import { isVariable } from '../tensor-value.ts';
 import { replay } from './replay.ts';
 import { reverse } from './reverse.ts';
 
@@ -24,9 +25,12 @@ export function checkpoint<A extends readonly Tensor[]>(segment: (...args: A) =>
   };
 }
 
-/** The nodes that a segment reads: those made before it began, and stored ones such as the keys of random draws. */
+/**
+ * The nodes that a segment reads: those made before it began, stored ones such as the keys of random draws, and
+ * parameters. Of a parameter in flat storage the view is made where it is first read, which may be in the segment.
+ */
 function operandsOf(body: Node, newest: number): Node[] {
-  const outside = (node: Node): boolean => node.id <= newest || node.storage !== undefined;
+  const outside = (node: Node): boolean => node.id <= newest || node.storage !== undefined || isVariable(node);
   const order = topological([body], (node) => (outside(node) ? [] : node.inputs));
   return body.id <= newest ? [] : order.filter(outside);
 }
