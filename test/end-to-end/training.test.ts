@@ -7,6 +7,7 @@ import {
   type ActionDataset,
   InterruptedError,
   LAST_CHECKPOINT,
+  LOG_FILE,
   type LogRecord,
   loadPretrained,
   openModel,
@@ -154,7 +155,7 @@ describe('training', () => {
   });
 
   it.each([0, 2, 4])(
-    'that is stopped after %i lines of progress and resumed ends as an unbroken run',
+    'that is stopped after %i lines of progress and resumed reproduces the plain run: losses and parameters',
     async (after) => {
       const output = join(folder, `stopped-${after}`);
       const stop = new AbortController();
@@ -173,8 +174,9 @@ describe('training', () => {
       const resumed = await tinyRun(clips, output);
       await train({ ...resumed, config: { ...resumed.config, resume: last } });
       const whole = await tinyRun(clips, join(folder, `whole-${after}`));
-      await train(whole);
+      const { log } = await train(whole);
       expect(await parameters(resumed)).toEqual(await parameters(whole));
+      expect(losses(await readRunLog(join(output, LOG_FILE)))).toEqual(losses(await readRunLog(log)));
     },
   );
 });
