@@ -20,6 +20,7 @@ it('configs/ has a file for each use', () => {
     'k400-vit-b-16-8f.yaml',
     'k400-vit-b-32-8f.yaml',
     'small-data.yaml',
+    'text-classifier.yaml',
     'ucf101.yaml',
     'vificlip.yaml',
     'zero-shot.yaml',
@@ -58,6 +59,11 @@ describe('what the files differ in', () => {
     expect(configOf('few-shot.yaml').data.shots).toBe(2);
     expect(configOf('zero-shot.yaml').evaluateOnly).toBe(true);
     expect(configOf('small-data.yaml').network.freezeText).toBe(true);
+    expect(configOf('text-classifier.yaml')).toMatchObject({
+      data: { templates: 'text4vis' },
+      network: { freezeText: true },
+      solver: { loss: 'classifier', epochs: 30 },
+    });
     expect(configOf('vificlip.yaml')).toMatchObject({
       data: { templates: 'bare' },
       network: { temporalHead: 'meanP' },

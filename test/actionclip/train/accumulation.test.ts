@@ -7,11 +7,11 @@ import {
   openDevice,
   setDefaultDevice,
   stack,
+  type Tensor,
   tensor,
 } from '@actionclip/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ActionCLIP, type ActionClipOptions } from '../../../packages/actionclip/src/model/action-clip.ts';
-import { contrastiveLoss } from '../../../packages/actionclip/src/model/loss.ts';
 import {
   type BatchStep,
   batchStep,
@@ -20,12 +20,12 @@ import {
 } from '../../../packages/actionclip/src/train/batch-step.ts';
 import { configFrom } from '../../../packages/actionclip/src/train/config-file.ts';
 import { resolveConfig } from '../../../packages/actionclip/src/train/config-resolution.ts';
+import { objectiveOf } from '../../../packages/actionclip/src/train/objective.ts';
 import { optimizerOf } from '../../../packages/actionclip/src/train/optimization.ts';
 import {
   readMeasures,
   type StepMeasures,
   type StepOptions,
-  trainedFeatures,
   updateMeasures,
 } from '../../../packages/actionclip/src/train/step.ts';
 
@@ -215,17 +215,21 @@ const uneven: typeof batchStep = (model, optimizer, options) =>
 /** The same parts, one after the other, in a single graph. */
 const inOneGraph: typeof batchStep = (model, optimizer, options): BatchStep => {
   const size = options.batchSize / options.accumulation;
+  const objective = objectiveOf(model, options);
   const step = compile((pixels, tokens, labels) => {
-    const features = Array.from({ length: options.accumulation }, (_, i) =>
-      trainedFeatures(model, pixels.narrow(0, i * size, size), tokens.narrow(0, i * size, size), options),
+    const parts = Array.from({ length: options.accumulation }, (_, i) =>
+      objective.features(pixels.narrow(0, i * size, size), tokens.narrow(0, i * size, size)),
     );
-    const [video, text] = [concat(features.map((part) => part.video)), concat(features.map((part) => part.text))];
-    const loss = contrastiveLoss(model.logits(video, text), labels);
-    optimizer.scaleLoss(loss.total).backward();
-    return stack([loss.total, loss.videoToText, loss.textToVideo, ...updateMeasures(optimizer, options)]);
+    const features = Array.from({ length: objective.kinds }, (_, kind) =>
+      concat(parts.map((part) => part[kind] as Tensor)),
+    );
+    const losses = objective.losses(features, labels);
+    optimizer.scaleLoss(losses[0] as Tensor).backward();
+    return stack([...losses, ...updateMeasures(optimizer, options)]);
   });
   const load = ({ data, shape }: HostInput) => tensor(data, { shape });
   return {
+    losses: objective.names,
     run: ([pixels, tokens, labels]) => step(load(pixels), load(tokens), load(labels)),
     prepare: ([pixels, tokens, labels]) => step.prepare(load(pixels), load(tokens), load(labels)),
     trim: () => step.trim(),

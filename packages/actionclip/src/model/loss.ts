@@ -1,5 +1,5 @@
 /** The contrastive loss (paper equations 4 to 6, released `utils/KLLoss.py` and `train.py`). */
-import { klDivergence, ShapeError, type Tensor } from '@actionclip/tensor';
+import { crossEntropy, klDivergence, ShapeError, type Tensor } from '@actionclip/tensor';
 
 /** Sharpness of the target distribution in the released code: each row is softmax(10 · same class). */
 export const targetTemperature = 10;
@@ -50,4 +50,23 @@ export function contrastiveLoss(logitsPerVideo: Tensor, labels: Tensor, smoothin
   const videoToText = rowDivergence(logitsPerVideo, targets);
   const textToVideo = rowDivergence(logitsPerVideo.transpose(), targets);
   return { total: videoToText.add(textToVideo).div(2) as Tensor, videoToText, textToVideo };
+}
+
+/**
+ * The cross-entropy of clips classified among all classes, averaged over clips.
+ * @param logits similarities with the text of each class times the logit scale, [clips, classes]
+ * @param labels class of each clip, [clips]; or where clips have several, [clips, classes] of ones and zeros, which then
+ *   share the target evenly
+ * @param smoothing the share of every target that is spread evenly over the classes (Szegedy et al., arXiv 1512.00567)
+ */
+export function classifierLoss(logits: Tensor, labels: Tensor, smoothing = 0): Tensor {
+  const [clips] = logits.shape;
+  if (logits.rank !== 2 || labels.shape[0] !== clips) {
+    throw new ShapeError(
+      `classifier loss: logits [${logits.shape}] and labels [${labels.shape}]`,
+      'give one row of logits and one label, or row of labels, for each clip',
+    );
+  }
+  const targets = labels.rank === 1 ? labels : labels.div(labels.sum(-1, true));
+  return crossEntropy(logits, targets as Tensor, { labelSmoothing: smoothing });
 }

@@ -17,9 +17,9 @@ import {
   where,
 } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
-import { contrastiveLoss } from '../model/loss.ts';
 import type { BatchStep, HostBatch, HostInput, StepPlan } from './batch-step.ts';
-import { type StepOptions, trainedFeatures, updateMeasures } from './step.ts';
+import { type Objective, objectiveOf } from './objective.ts';
+import { type StepOptions, updateMeasures } from './step.ts';
 
 type Part = readonly [frames: Tensor, tokens: Tensor];
 
@@ -34,7 +34,8 @@ export function accumulatedStep(
   options: StepOptions,
   partSize: number,
 ): BatchStep {
-  const passes = passesOf(model, optimizer, options);
+  const objective = objectiveOf(model, options);
+  const passes = passesOf(model, optimizer, options, objective);
   const { encode, match, propagate, update } = passes;
   const generator = model.options.generator ?? defaultGenerator();
   // With both towers frozen and no trained parameters in the head, only the logit scale is trained.
@@ -70,12 +71,12 @@ export function accumulatedStep(
     const first = parts[0] as Range;
     const part: Part = [rows(frames, first.start, first.end), rows(tokens, first.start, first.end)];
     const width = model.clip.sizes.embedding;
-    const featuresOf = ({ start, end }: Range): Tensor => zerosOf([2, end - start, width]);
+    const featuresOf = ({ start, end }: Range): Tensor => zerosOf([objective.kinds, end - start, width]);
     const plans = [
       await encode.prepare(...part),
       await match.prepare(hostTensor(labels), ...parts.map(featuresOf)),
       ...(propagates ? [await propagate.prepare(...part, featuresOf(first), tensor([0]))] : []),
-      await update.prepare(zerosOf([3]), zerosOf([])),
+      await update.prepare(zerosOf([objective.names.length]), zerosOf([])),
     ];
     return together(plans);
   };
@@ -83,16 +84,16 @@ export function accumulatedStep(
   const trim = async (): Promise<void> => {
     for (const pass of Object.values(passes)) await pass.trim();
   };
-  return { run, prepare, trim };
+  return { run, losses: objective.names, prepare, trim };
 }
 
 const trainedParameters = ({ groups }: Optimizer): Tensor[] =>
   groups.flatMap(({ parameters }) => [...parameters.values()]);
 
 interface Passes {
-  /** A part to the features of its clips and of its texts, [2, b, D]. */
+  /** A part to its features of one kind or two, [kinds, b, D]. */
   readonly encode: Captured<Part, Tensor>;
-  /** Classes [B] and the features of all parts to the losses [3] and the gradients of the logit scale and of each part's features. */
+  /** Classes [B] and the features of all parts to the losses [names] and the gradients of the logit scale and of each part's features. */
   readonly match: Captured<readonly Tensor[], readonly Tensor[]>;
   /** A part and its features' gradients to gradients of the parameters, added to those before where the last argument [1] is not 0. */
   readonly propagate: Captured<readonly [...Part, Tensor, Tensor], readonly Tensor[]>;
@@ -100,7 +101,7 @@ interface Passes {
   readonly update: Captured<readonly [Tensor, Tensor], Tensor>;
 }
 
-function passesOf(model: ActionCLIP, optimizer: Optimizer, options: StepOptions): Passes {
+function passesOf(model: ActionCLIP, optimizer: Optimizer, options: StepOptions, objective: Objective): Passes {
   const { logit_scale: logitScale } = model.clip;
   const sums = new Map<Tensor, Tensor>();
   const sumOf = (parameter: Tensor): Tensor => {
@@ -109,19 +110,17 @@ function passesOf(model: ActionCLIP, optimizer: Optimizer, options: StepOptions)
     return sum;
   };
   const encode = compile((frames: Tensor, tokens: Tensor) => {
-    const { video, text } = trainedFeatures(model, frames, tokens, options);
-    return stack([video, text]);
+    return stack(objective.features(frames, tokens));
   });
   const match = compile((labels: Tensor, ...features: Tensor[]) => {
-    const all = concat(features, 1); // [2, B, D]
-    const logits = model.logits(all.select(0, 0), all.select(0, 1));
-    const loss = contrastiveLoss(logits, labels, options.labelSmoothing);
-    const found = gradients(optimizer.scaleLoss(loss.total), [logitScale, ...features]);
-    return [stack([loss.total, loss.videoToText, loss.textToVideo]), ...found];
+    const all = concat(features, 1); // [kinds, B, D]
+    const kinds = Array.from({ length: objective.kinds }, (_, i) => all.select(0, i));
+    const losses = objective.losses(kinds, labels);
+    const found = gradients(optimizer.scaleLoss(losses[0] as Tensor), [logitScale, ...features]);
+    return [stack(losses), ...found];
   }) as Passes['match'];
   const propagate = compile((frames: Tensor, tokens: Tensor, featureGradients: Tensor, carried: Tensor) => {
-    const { video, text } = trainedFeatures(model, frames, tokens, options);
-    stack([video, text]).backward(featureGradients);
+    stack(objective.features(frames, tokens)).backward(featureGradients);
     for (const parameter of trainedParameters(optimizer)) {
       if (parameter.grad === undefined) continue;
       const sum = sumOf(parameter);
@@ -133,7 +132,8 @@ function passesOf(model: ActionCLIP, optimizer: Optimizer, options: StepOptions)
     for (const [parameter, sum] of sums) parameter.grad = sum;
     logitScale.grad = scaleGradient;
     try {
-      return stack([0, 1, 2].map((i) => losses.select(0, i)).concat(updateMeasures(optimizer, options)));
+      const each = objective.names.map((_, i) => losses.select(0, i));
+      return stack([...each, ...updateMeasures(optimizer, options)]);
     } finally {
       optimizer.zeroGrad();
     }

@@ -2,6 +2,7 @@
 import { type Optimizer, type StepStats, type Tensor, tensor } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import { accumulatedStep } from './accumulation.ts';
+import { type LossName, objectiveOf } from './objective.ts';
 import { type StepOptions, trainingStep } from './step.ts';
 
 /** Elements in host memory, with one row for each clip. */
@@ -17,8 +18,9 @@ export type HostBatch = readonly [frames: HostInput, tokens: HostInput, labels: 
 export type StepPlan = Pick<StepStats, 'memory' | 'fallbacks'>;
 
 export interface BatchStep {
-  /** One optimizer step; what `readMeasures` reads. */
+  /** One optimizer step; what `readMeasures` reads, with the names of `losses` first. */
   run(batch: HostBatch): Promise<Tensor>;
+  readonly losses: readonly LossName[];
   /** Plans and compiles for batches like this one, and runs nothing. */
   prepare(batch: HostBatch): Promise<StepPlan>;
   /** Gives back the memory kept between steps. */
@@ -39,6 +41,7 @@ export function batchStep(model: ActionCLIP, optimizer: Optimizer, options: Batc
   const load = ({ data, shape }: HostInput): Tensor => tensor(data, { shape });
   const loadAll = ([frames, tokens, labels]: HostBatch) => [load(frames), load(tokens), load(labels)] as const;
   return {
+    losses: objectiveOf(model, options).names,
     async run(batch) {
       const inputs = loadAll(batch);
       try {

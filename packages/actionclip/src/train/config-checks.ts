@@ -43,6 +43,10 @@ export function crossChecks({ data, network, solver, evaluateOnly }: Config, fil
     'num_segments',
   ], `${data.frames} frames are more than the ${MAXIMUM_FRAMES} positions of ${network.temporalHead}; lower it`);
   const { freezeText, freezeImage, freezeTemporal, temporalHead } = network;
+  require(solver.loss !== 'classifier' || freezeText, [
+    'solver',
+    'loss',
+  ], 'the texts of a classifier are encoded once, before training; set network.fix_text to true');
   const isHeadFixed = freezeTemporal || temporalHead === 'meanP';
   require(evaluateOnly || !(freezeText && freezeImage && isHeadFixed), [
     'network',

@@ -101,6 +101,7 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       accumulation: solver.accumulation,
       noDecay: solver.no_decay,
       layerDecay: solver.layer_decay,
+      loss: solver.loss,
       labelSmoothing: solver.label_smoothing,
       ...present('averaging', averagingOf(solver)),
     },

@@ -20,7 +20,7 @@ export const IGNORED_KEYS: Readonly<Record<string, string>> = {
   'network.f_ratio': 'only solver.f_ratio is read',
   'solver.epoch_offset': 'solver.start_epoch decides the first epoch',
   'solver.clip_gradient': 'only solver.max_gradient_norm clips, as the released training ran without clipping',
-  'solver.loss_type': 'the loss is always the KL divergence',
+  'solver.loss_type': 'solver.loss decides, and is the KL divergence unless told',
   'logging.print_freq': 'progress is shown by time',
 };
 
@@ -101,6 +101,7 @@ const solverSchema = z.strictObject({
   accumulation: count.default(1),
   no_decay: z.boolean().default(false),
   layer_decay: z.number().positive().max(1).default(1),
+  loss: z.enum(['contrastive', 'classifier']).default('contrastive'),
   label_smoothing: fraction.default(0),
   ema_decay: fraction.nullish(),
   swa_start: z.int().nonnegative().nullish(),

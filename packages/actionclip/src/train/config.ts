@@ -96,7 +96,9 @@ export interface SolverConfig {
   readonly noDecay: boolean;
   /** Factor on the rate for every step from the top of a tower down to its embeddings; 1 leaves all rates as they are. */
   readonly layerDecay: number;
-  /** The share of every target that is spread evenly over the batch. */
+  /** Clips against the texts of the batch, or classified by the texts of all classes, which the text tower gives once. */
+  readonly loss: 'contrastive' | 'classifier';
+  /** The share of every target that is spread evenly, over the batch or over the classes. */
   readonly labelSmoothing: number;
   /** Which averages of the parameters are validated and saved for use; without it the parameters themselves are. */
   readonly averaging?: Averaging;

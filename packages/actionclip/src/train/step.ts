@@ -1,7 +1,7 @@
 /** One optimizer step as a captured program: forward, loss, backward, clipping and update. */
-import { autocast, type Captured, compile, type Optimizer, stack, type Tensor } from '@actionclip/tensor';
+import { type Captured, compile, type Optimizer, stack, type Tensor } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
-import { contrastiveLoss } from '../model/loss.ts';
+import { contrastiveLosses, objectiveOf } from './objective.ts';
 
 export interface StepOptions {
   /** The text tower gets no gradient; the logit scale is trained all the same. */
@@ -17,13 +17,16 @@ export interface StepOptions {
   readonly precision?: 'f32' | 'mixed';
   /** The share of every target that is spread evenly over the batch; 0 if absent. */
   readonly labelSmoothing?: number;
+  /** Features of a text for each class, [classes, D], that clips are classified by instead of the texts of the batch. */
+  readonly classTexts?: Tensor;
 }
 
 /** What a step reports, in the order of its elements. */
 export interface StepMeasures {
   readonly loss: number;
-  readonly videoToText: number;
-  readonly textToVideo: number;
+  /** The two directions; absent where clips are classified. */
+  readonly videoToText?: number;
+  readonly textToVideo?: number;
   /** Before clipping; absent where gradients are neither clipped nor scaled. Not finite: the step was skipped. */
   readonly gradientNorm?: number;
   /** The factor of the loss; absent where it is not scaled. */
@@ -32,20 +35,6 @@ export interface StepMeasures {
 
 /** Frames [B, T, 3, S, S], tokens [B, length] and classes [B] to the measures of the batch as one tensor. */
 export type TrainingStep = Captured<readonly [Tensor, Tensor, Tensor], Tensor>;
-
-/** Features of clips and of their texts, [B, D] each, through which gradients flow to what is trained. */
-export function trainedFeatures(
-  model: ActionCLIP,
-  frames: Tensor,
-  tokens: Tensor,
-  { freezeText, freezeImage, precision = 'f32' }: StepOptions,
-): { readonly video: Tensor; readonly text: Tensor } {
-  const enabled = precision === 'mixed';
-  const frameFeatures = autocast(() => model.encodeFrames(frames), { enabled });
-  const text = autocast(() => model.encodeText(tokens), { enabled });
-  const video = model.fusion.forward(freezeImage ? frameFeatures.detach() : frameFeatures);
-  return { video, text: freezeText ? text.detach() : text };
-}
 
 /** Moves the parameters along their gradients; the gradient norm and the loss scale of the step, where there are such. */
 export function updateMeasures(optimizer: Optimizer, { maximumGradientNorm }: StepOptions): Tensor[] {
@@ -56,26 +45,17 @@ export function updateMeasures(optimizer: Optimizer, { maximumGradientNorm }: St
 
 /** The captured step of a model; the model must be in training mode when it is first called. */
 export function trainingStep(model: ActionCLIP, optimizer: Optimizer, options: StepOptions): TrainingStep {
+  const objective = objectiveOf(model, options);
   return compile((frames: Tensor, tokens: Tensor, labels: Tensor) => {
-    const { video, text } = trainedFeatures(model, frames, tokens, options);
-    const loss = contrastiveLoss(model.logits(video, text), labels, options.labelSmoothing);
-    optimizer.scaleLoss(loss.total).backward();
-    const measures = updateMeasures(optimizer, options);
-    return stack([loss.total, loss.videoToText, loss.textToVideo, ...measures]);
+    const losses = objective.losses(objective.features(frames, tokens), labels);
+    optimizer.scaleLoss(losses[0] as Tensor).backward();
+    return stack([...losses, ...updateMeasures(optimizer, options)]);
   });
 }
 
-/** Reads what a step reported. */
-export async function readMeasures(output: Tensor): Promise<StepMeasures> {
-  const reading = output.data();
-  const [loss = Number.NaN, videoToText = Number.NaN, textToVideo = Number.NaN, norm, scale] = await reading.finally(
-    () => output.dispose(),
-  );
-  return {
-    loss,
-    videoToText,
-    textToVideo,
-    ...(norm === undefined ? {} : { gradientNorm: norm }),
-    ...(scale === undefined ? {} : { lossScale: scale }),
-  };
+/** Reads what a step reported, of which the losses come first. */
+export async function readMeasures(output: Tensor, losses = contrastiveLosses): Promise<StepMeasures> {
+  const read = await output.data().finally(() => output.dispose());
+  const named = [...losses, 'gradientNorm', 'lossScale'].slice(0, read.length);
+  return { loss: Number.NaN, ...Object.fromEntries(named.map((name, i) => [name, read[i]])) };
 }

@@ -3,7 +3,15 @@
  * stopped anywhere goes on from its last checkpoint and ends with the same parameters, bit for bit.
  */
 import { join } from 'node:path';
-import { type Device, DeviceError, defaultDevice, type Optimizer, printPlan, type Schedule } from '@actionclip/tensor';
+import {
+  type Device,
+  DeviceError,
+  defaultDevice,
+  type Optimizer,
+  printPlan,
+  type Schedule,
+  type Tensor,
+} from '@actionclip/tensor';
 import { removeAbandonedWrites } from '../checkpoints/atomic-file.ts';
 import { hasLabelSets } from '../data/label-sets.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
@@ -15,6 +23,7 @@ import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { classInput, drawTokens } from './batch-inputs.ts';
 import { type BatchStep, batchStep, type HostBatch } from './batch-step.ts';
 import { BEST_CHECKPOINT, isBetter, LAST_CHECKPOINT, type RunState, type Validation } from './checkpoint.ts';
+import { classTextsOf, writeClassTexts } from './class-texts.ts';
 import type { Config } from './config.ts';
 import { type DatasetOptions, type RunData, trainingDataset } from './datasets.ts';
 import { stoppedByDevice } from './device-failure.ts';
@@ -118,6 +127,8 @@ class Trainer {
   readonly #average: WeightAverage | undefined;
   readonly #schedule: Schedule;
   readonly #step: BatchStep;
+  /** Where clips are classified by the texts of all classes. */
+  readonly #classTexts: Tensor | undefined;
   readonly #validator: Validator;
   readonly #timing = new Timing();
   readonly #trainLoader: ClipLoader | undefined;
@@ -151,10 +162,14 @@ class Trainer {
     const { freezeText, freezeImage, checkpoint } = config.network;
     model.clip.checkpointing = checkpoint;
     const norm = config.solver.maximumGradientNorm;
+    const { loss, labelSmoothing } = config.solver;
+    const { embedding } = model.clip.sizes;
+    this.#classTexts = loss === 'classifier' ? classTextsOf(data.labels.length, embedding) : undefined;
     this.#step = batchStep(model, this.#optimizer, {
       batchSize: config.data.batchSize,
       accumulation: config.solver.accumulation,
-      labelSmoothing: config.solver.labelSmoothing,
+      labelSmoothing,
+      ...(this.#classTexts && { classTexts: this.#classTexts }),
       freezeText,
       freezeImage,
       precision: config.solver.precision,
@@ -198,6 +213,7 @@ class Trainer {
       const state = await resumeRun(resume, this.#given, this.#trained());
       [position, this.#steps, this.#best] = [state.position, state.step, state.best];
     }
+    if (this.#classTexts) writeClassTexts(this.#classTexts, await this.#validator.prompts());
     this.#log = await openRunRecords(this.#config, {
       resumeAtStep: resume === undefined ? undefined : this.#steps,
       watcher: this.#given.watcher,
@@ -247,7 +263,7 @@ class Trainer {
       await this.#plan(inputs);
       await this.#log?.clips(this.#steps, batch);
     }
-    const measures = readMeasures(await this.#step.run(inputs));
+    const measures = readMeasures(await this.#step.run(inputs), this.#step.losses);
     // A failure is reported where the measures are awaited.
     measures.catch(() => undefined);
     const before = this.#pending;

@@ -1,7 +1,7 @@
 /** Validation during training: the clips of the validation list, scored against the prompts of all classes. */
 import { ClipLoader } from '../data/loader.ts';
 import { type Evaluation, evaluateEntries } from '../evaluate/evaluate.ts';
-import { FeatureEncoder } from '../evaluate/features.ts';
+import { FeatureEncoder, type PromptFeatures } from '../evaluate/features.ts';
 import type { PromptTokens } from '../evaluate/prompt-tokens.ts';
 import type { Validation } from './checkpoint.ts';
 import { evaluationDataset } from './datasets.ts';
@@ -14,6 +14,7 @@ export class Validator {
   /** No more clips at a time than in a step, unless the size of the batches decides which clips are left out. */
   readonly #batchSize: number;
   #loader: ClipLoader | undefined;
+  #kept: PromptFeatures | undefined;
 
   constructor(run: TrainingRun, prompts: PromptTokens) {
     const { behaviour, data, solver } = run.config;
@@ -26,11 +27,18 @@ export class Validator {
   /** Scores every clip of the list once; afterwards the device keeps none of the memory that it took. */
   async evaluate(): Promise<Evaluation> {
     this.#loader ??= this.#open();
-    const prompts = await this.#encoder.prompts(this.#prompts);
+    const prompts = await this.prompts();
     const clips = await this.#encoder.clips(this.#loader, this.#batchSize);
     const evaluation = evaluateEntries(clips, prompts, this.#run.data.validation);
     await this.#encoder.trim();
     return evaluation;
+  }
+
+  /** Features of all prompts; those of a frozen text tower are computed once. */
+  async prompts(): Promise<PromptFeatures> {
+    const features = this.#kept ?? (await this.#encoder.prompts(this.#prompts));
+    if (this.#run.config.network.freezeText) this.#kept = features;
+    return features;
   }
 
   async close(): Promise<void> {
