@@ -12,7 +12,7 @@ import { type ActionDataset, generateActionDataset } from '../synthetic/index.ts
 import type { Config } from '../train/config.ts';
 import { configFrom } from '../train/config-file.ts';
 import { type RunData, readRunData } from '../train/datasets.ts';
-import { describeModel, type OpenedModel, openModel } from '../train/model-description.ts';
+import { type OpenedModel, openModel } from '../train/model-description.ts';
 import { type TrainingOutcome, train } from '../train/trainer.ts';
 import { loadPretrained } from '../train/weights.ts';
 import { type Console, openConsole, percent } from './console.ts';
@@ -20,6 +20,7 @@ import { Examiner } from './examiner.ts';
 import { networkOf, type RunOptions } from './options.ts';
 import { type RunReport, writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
+import { openFrom, recipes, type Start, startOf } from './start.ts';
 
 /** Training clips of each class, and how much actors, cameras and settings vary (0 to 1). */
 export const standardDrawing = { trainClips: 60, difficulty: 0, frames: [14, 20] } as const;
@@ -55,16 +56,18 @@ interface Answers {
   readonly meanPairs: number;
 }
 
-export async function builtInRun(options: RunOptions, { signal }: ResolveOptions = {}): Promise<void> {
+export async function builtInRun(options: RunOptions, watch: ResolveOptions = {}): Promise<void> {
+  const { signal } = watch;
   const started = performance.now();
   const output = openConsole();
+  const init = await startOf(options.init, watch);
   const form = forms[options.builtIn === 'hard' ? 'hard' : 'standard'];
   const dataset = await drawDataset(output, form);
-  const config = configOf(dataset, options, form.output);
+  const config = configOf(dataset, options, init, form.output);
   const data = await readRunData(config, output.line);
   const datasets = smallData(config.data.inputSize);
   const choices = smallModel([...dataset.labels, ...dataset.zeroShotLabels]);
-  const opened = await openModel(describeModel(config, choices), config.seed);
+  const opened = await openFrom(init, config, choices);
   const { frames, inputSize } = config.data;
   output.line(
     `A model of ${opened.model.parameterCount().toLocaleString('en')} parameters on ${data.train.length} clips of ` +
@@ -121,7 +124,8 @@ async function drawDataset(
   return dataset;
 }
 
-function configOf(dataset: ActionDataset, options: RunOptions, output: string): Config {
+function configOf(dataset: ActionDataset, options: RunOptions, init: Start | undefined, output: string): Config {
+  const recipe = recipes[init?.kind ?? 'scratch'];
   const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     seed: options.seed ?? 1,
@@ -133,7 +137,7 @@ function configOf(dataset: ActionDataset, options: RunOptions, output: string): 
       label_list: dataset.labelFile,
       root: dataset.root,
       num_segments: options.frames ?? 8,
-      input_size: options.size ?? smallInput,
+      input_size: options.size ?? init?.description.sizes.vision.resolution ?? smallInput,
       batch_size: options.batchSize ?? 32,
       workers: options.workers ?? 1,
     },
@@ -142,10 +146,9 @@ function configOf(dataset: ActionDataset, options: RunOptions, output: string): 
       precision: options.precision,
       accumulation: options.accumulate,
       epochs,
-      lr: options.lr ?? 1.5e-3,
+      ...recipe,
+      ...(options.lr === undefined ? {} : { lr: options.lr }),
       lr_warmup_step: Math.min(2, epochs / 10),
-      f_ratio: 2,
-      weight_decay: 0.1,
       max_gradient_norm: 1,
     },
     logging: { eval_freq: 6 },

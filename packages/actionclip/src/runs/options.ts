@@ -4,7 +4,7 @@ import type { TemporalHeadName } from '../model/temporal.ts';
 /** Everything is optional: without a configuration, lists or a table, the run is the built-in one. */
 export interface RunOptions {
   /** Which built-in data set, where the run is on one: its standard form unless told. */
-  readonly builtIn?: 'standard' | 'hard';
+  readonly builtIn?: 'standard' | 'hard' | 'pairs';
   /** One of ActionCLIP's YAML files, or one of the same form. */
   readonly config?: string;
   readonly trainList?: string;

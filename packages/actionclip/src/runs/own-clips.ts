@@ -1,8 +1,6 @@
 /** Runs on clips that the user has: the paper's by a YAML file, or any by lists or a table. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describeCheckpoint } from '../checkpoints/describe.ts';
-import { withCheckpointFile } from '../checkpoints/files.ts';
 import { DataError } from '../data/errors.ts';
 import { drawShots } from '../data/few-shot.ts';
 import { readClipTable } from '../data/lists.ts';
@@ -11,7 +9,7 @@ import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
 import type { Config } from '../train/config.ts';
 import { ConfigError, type ConfigOverrides, configFrom, parseConfig } from '../train/config-file.ts';
 import { type DatasetOptions, type RunData, readRunData } from '../train/datasets.ts';
-import { describeModel, type ModelDescription, type OpenedModel, openModel } from '../train/model-description.ts';
+import { describeModel, type OpenedModel, openModel } from '../train/model-description.ts';
 import { train } from '../train/trainer.ts';
 import { loadClipWeights, loadPretrained } from '../train/weights.ts';
 import { openConsole, percent } from './console.ts';
@@ -19,6 +17,7 @@ import { Examiner } from './examiner.ts';
 import { networkOf, type RunOptions } from './options.ts';
 import { writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
+import { openFrom, recipes, type Start, startOf } from './start.ts';
 
 /** The names of splits that a table may have for held-out clips. */
 const heldOutSplits = ['val', 'validation', 'test'];
@@ -54,48 +53,15 @@ export async function clipsRun(options: RunOptions, watch: ResolveOptions = {}):
   const config = clipsConfig(options, init);
   const data =
     options.clipsTable === undefined ? await readRunData(config, line) : await tableData(options, config, line);
-  const description =
-    init === undefined ? describeModel(config, smallModel(data.labels)) : adapted(init.description, config);
-  const opened = await openModel(description, config.seed);
-  if (init !== undefined) {
-    await loadPretrained(opened.model, init.path, {
-      otherHead: description.temporal !== init.description.temporal,
-      otherResolution: options.size !== undefined,
-    });
-  }
+  const opened = await openFrom(init, config, smallModel(data.labels));
   const datasets = init?.kind === 'published' ? {} : smallData(config.data.inputSize);
   await runOn({ config, data, opened, datasets, signal: watch.signal });
 }
 
-/** How training is done by what it starts from: the published models with the rates and the decay of the paper. */
-const recipes = {
-  scratch: { lr: 1.5e-3, f_ratio: 2, weight_decay: 0.1 },
-  small: { lr: 1e-3, f_ratio: 2, weight_decay: 0.1 },
-  published: { lr: 5e-6, f_ratio: 10, weight_decay: 0.2 },
-} as const;
-
-/** The weights that training starts from, and which model they are of. */
-interface Start {
-  readonly path: string;
-  readonly description: ModelDescription;
-  readonly kind: 'small' | 'published';
-}
-
-async function startOf(init: string | undefined, watch: ResolveOptions): Promise<Start | undefined> {
-  if (init === undefined) return undefined;
-  const path = await resolveWeights(init, watch);
-  const { description } = await withCheckpointFile(path, async (contents) => describeCheckpoint(contents));
-  return { path, description, kind: description.vocabulary === 'clip' ? 'published' : 'small' };
-}
-
-/** The model of a checkpoint with the frames, the input size and the head of a configuration. */
-function adapted(known: ModelDescription, config: Config): ModelDescription {
-  const { sizes, frames, temporal } = describeModel(config, { sizes: known.sizes, vocabulary: known.vocabulary });
-  return { ...known, sizes, frames, ...(temporal === undefined ? {} : { temporal }) };
-}
-
 function clipsConfig(options: RunOptions, init: Start | undefined): Config {
   const known = init?.description;
+  // A model of single pictures says nothing of how frames become a clip.
+  const ofClips = known !== undefined && known.frames > 1 ? known : undefined;
   const recipe = recipes[init?.kind ?? 'scratch'];
   const epochs = options.epochs ?? 30;
   const { config } = configFrom({
@@ -106,14 +72,14 @@ function clipsConfig(options: RunOptions, init: Start | undefined): Config {
       val_list: options.valList,
       label_list: options.labels ?? options.clipsTable,
       root: options.root,
-      num_segments: options.frames ?? known?.frames ?? 8,
+      num_segments: options.frames ?? ofClips?.frames ?? 8,
       input_size: options.size ?? known?.sizes.vision.resolution ?? smallInput,
       batch_size: options.batchSize ?? 16,
       workers: options.workers ?? 1,
       shots: options.shots,
       replace_underscores: true,
     },
-    network: { arch: 'small', sim_header: options.head ?? known?.temporal ?? 'Transf', ...networkOf(options) },
+    network: { arch: 'small', sim_header: options.head ?? ofClips?.temporal ?? 'Transf', ...networkOf(options) },
     solver: {
       precision: options.precision,
       accumulation: options.accumulate,

@@ -151,7 +151,8 @@ function planClips(settings: Settings): PlannedClip[] {
   ];
 }
 
-async function writeFrames(folder: string, images: readonly Image[]): Promise<void> {
+/** Writes the frames of one clip as JPEG files. */
+export async function writeFrames(folder: string, images: readonly Image[]): Promise<void> {
   await mkdir(folder, { recursive: true });
   await Promise.all(
     images.map(({ width, height, data }, index) =>
@@ -250,7 +251,7 @@ async function isWhole(folder: string, settings: Settings): Promise<boolean> {
 }
 
 /** Removes what processes that are gone have left beside `folder`. */
-async function removeLeftovers(folder: string): Promise<void> {
+export async function removeLeftovers(folder: string): Promise<void> {
   const prefix = `${path.basename(folder)}.partial-`;
   for (const name of await readdir(path.dirname(folder))) {
     const owner = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;

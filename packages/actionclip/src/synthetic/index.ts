@@ -17,4 +17,6 @@ export {
   frameTemplate,
   generateActionDataset,
 } from './dataset.ts';
+export { type Pair, renderPair } from './pair.ts';
+export { generatePairDataset, type PairDataset, type PairDatasetOptions } from './pair-dataset.ts';
 export type { Pose } from './pose.ts';

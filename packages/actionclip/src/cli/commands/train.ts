@@ -7,8 +7,8 @@ import { noPositionals, OptionError, type OptionTable, oneOf, positive, text, wh
 export const trainOptions = {
   builtIn: {
     place: 'NAME',
-    kind: oneOf('standard', 'hard'),
-    help: 'the built-in data set: standard, or hard (more actions, two people, moving cameras, occlusion)',
+    kind: oneOf('standard', 'hard', 'pairs'),
+    help: 'the built-in data set: standard, hard (more actions, two people, occlusion) or pairs (pictures with captions)',
   },
   config: { place: 'FILE', kind: text, help: "the paper's run: one of ActionCLIP's YAML files" },
   trainList: { place: 'FILE', kind: text, help: 'your clips: lines "path [frames] class[,class...]"' },
@@ -70,13 +70,16 @@ export const train = defineCommand({
   examples: [
     'actionclip train',
     'actionclip train --built-in hard',
+    'actionclip train --built-in pairs',
+    'actionclip train --init runs/pretrain-pairs/last.safetensors',
     'actionclip train --config k400_train.yaml --root frames --out runs/k400',
     'actionclip train --clips-table clips/labels.csv --init runs/train-k400/last.safetensors --epochs 30',
     'actionclip train --train-list train.txt --val-list val.txt --labels labels.csv --root clips --frames 8',
     'actionclip train --resume runs/train-k400/last.safetensors',
   ],
   notes: `Checkpoints, a log and report.html go to the folder of --out. A run that was stopped, by Ctrl-C or in any other
-way, goes on with the same options and --resume FOLDER/last.safetensors.`,
+way, goes on with the same options and --resume FOLDER/last.safetensors. Pre-training on pairs, a few minutes,
+leaves no report: its last.safetensors is what --init takes, for the built-in actions or for clips of your own.`,
   async run({ values }, terminal) {
     checkTogether(values);
     const [{ startRun }, { weightsProgress }] = await Promise.all([
@@ -117,9 +120,15 @@ export function checkTogether(options: RunOptions): void {
       'give --clips-table, or --train-list, --val-list and --labels, or --config',
     );
   }
-  if (lists === 0 && !has('config', 'clipsTable') && has('root', 'init')) {
+  if (options.builtIn === 'pairs' && has('init', 'frames', 'head')) {
     throw new OptionError(
-      '--root and --init need clips of your own',
+      'Pre-training on pairs has one frame and starts from scratch',
+      'leave out --init, --frames and --head',
+    );
+  }
+  if (lists === 0 && !has('config', 'clipsTable') && has('root')) {
+    throw new OptionError(
+      '--root needs clips of your own',
       'give --clips-table, or --train-list, --val-list and --labels',
     );
   }
