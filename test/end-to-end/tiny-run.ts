@@ -15,6 +15,7 @@ import {
   openModel,
   type RunData,
   readRunData,
+  type TrainingRun,
 } from 'actionclip';
 
 export const TINY_LABELS = ['sitting down', 'standing up', 'jumping jacks'] as const;
@@ -78,6 +79,12 @@ export async function tinyRun(
     },
   });
   return { config, data, opened: await openModel(description, config.seed) };
+}
+
+/** Two epochs of two steps with dropout and a checkpoint after every step, from the start or from a checkpoint. */
+export async function shortRun(clips: ActionDataset, output: string, resume?: string): Promise<TrainingRun> {
+  const changes = { network: { drop_out: 0.1 }, solver: { epochs: 2 }, ...(resume === undefined ? {} : { resume }) };
+  return { ...(await tinyRun(clips, output, changes)), checkpointEvery: 1 };
 }
 
 /** Training without augmentation, so that a few steps show. */
