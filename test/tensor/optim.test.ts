@@ -275,6 +275,32 @@ describe('gradient clipping', () => {
   });
 });
 
+describe('a group in half precision', () => {
+  it.each(['separate', 'flat'] as const)('rounds each new value, so that small steps are lost, %s', async (layout) => {
+    const [rounded, plain] = [parameter([1, 0.5, 2 ** -15]), parameter([1])];
+    const optimizer = new SGD(
+      [{ parameters: [['rounded', rounded]], rounding: 'f16' }, { parameters: [['plain', plain]] }],
+      { learningRate: 1, layout },
+    );
+    // Halves below 1 are 2^-11 apart, and below 0.5 2^-12, where 2^-13 is a tie, which goes to the even one.
+    rounded
+      .sum()
+      .mul(2 ** -13)
+      .add(plain.sum().mul(2 ** -13))
+      .backward();
+    await optimizer.step();
+    expect([...(await rounded.data())]).toEqual([1, 0.5, 2 ** -15 - 2 ** -13]);
+    expect([...(await plain.data())]).toEqual([1 - 2 ** -13]);
+    optimizer.zeroGrad();
+    rounded
+      .sum()
+      .mul(3 * 2 ** -13)
+      .backward();
+    await optimizer.step();
+    expect((await rounded.data())[0]).toBe(1 - 2 ** -11);
+  });
+});
+
 describe('a NaN gradient', () => {
   it('stays in the parameter that it came to, and the state saved before brings that back', async () => {
     const [ill, well] = [parameter([1]), parameter([2])];

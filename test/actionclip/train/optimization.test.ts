@@ -98,6 +98,28 @@ describe('groups split by what their parameters are trained with', () => {
     );
   });
 
+  it('round what the released code keeps in halves: matrices and biases of the towers, no norm, no embedding, no head', () => {
+    const halves = { ...solver(), halfWeights: true };
+    const optimizer = optimizerOf(model, halves);
+    const rounded = optimizer.groups.flatMap(({ rounding, parameters }) =>
+      rounding === 'f16' ? [...parameters.keys()] : [],
+    );
+    const layers = ['attn.in_proj_weight', 'attn.in_proj_bias', 'attn.out_proj.weight', 'attn.out_proj.bias'];
+    const both = [...layers, 'mlp.c_fc.weight', 'mlp.c_fc.bias', 'mlp.c_proj.weight', 'mlp.c_proj.bias'];
+    const blocks = (prefix: string, count: number): string[] =>
+      Array.from({ length: count }, (_, i) => both.map((name) => `${prefix}transformer.resblocks.${i}.${name}`)).flat();
+    expect(rounded.sort()).toEqual(
+      [
+        ...blocks('', textLayers),
+        ...blocks('visual.', visualLayers),
+        'text_projection',
+        'visual.proj',
+        'visual.conv1.weight',
+      ].sort(),
+    );
+    expect(optimizerOf(model, solver()).groups.every(({ rounding }) => rounding === 'f32')).toBe(true);
+  });
+
   it('hold every parameter once', () => {
     const all = [...model.namedParameters()].map(([name]) => name).sort();
     const optimizer = optimizerOf(model, solver({ no_decay: true, layer_decay: 0.75 }));

@@ -34,6 +34,7 @@ function switchesOf({ compatibility, behaviour }: ConfigFile): BehaviourSwitches
     dropLastValidationBatch: behaviour.val_drop_last ?? switches.dropLastValidationBatch,
     augmentEachFrame: behaviour.augment_each_frame ?? switches.augmentEachFrame,
     fixedDecayFactor: behaviour.fixed_decay_factor ?? switches.fixedDecayFactor,
+    halfWeights: behaviour.half_weights ?? switches.halfWeights,
     ignoreFixImage: behaviour.ignore_fix_img ?? switches.ignoreFixImage,
   };
 }
@@ -100,6 +101,7 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       ...present('maximumGradientNorm', solver.max_gradient_norm),
       accumulation: solver.accumulation,
       noDecay: solver.no_decay,
+      halfWeights: behaviour.halfWeights,
       layerDecay: solver.layer_decay,
       loss: solver.loss,
       labelSmoothing: solver.label_smoothing,

@@ -116,6 +116,7 @@ const behaviourSchema = z.strictObject({
   val_drop_last: z.boolean().optional(),
   augment_each_frame: z.boolean().optional(),
   fixed_decay_factor: z.boolean().optional(),
+  half_weights: z.boolean().optional(),
   ignore_fix_img: z.boolean().optional(),
 });
 

@@ -19,6 +19,8 @@ export interface BehaviourSwitches {
   readonly augmentEachFrame: boolean;
   /** The multistep schedule divides by ten whatever `lr_decay_factor` says (released), or multiplies by it. */
   readonly fixedDecayFactor: boolean;
+  /** CLIP's matrices and biases are rounded to half precision after every step (released), or kept in 32 bits. */
+  readonly halfWeights: boolean;
   /** `fix_img` does nothing (released), or freezes the image tower. */
   readonly ignoreFixImage: boolean;
 }
@@ -94,6 +96,8 @@ export interface SolverConfig {
   readonly accumulation: number;
   /** Biases, gains and other vectors, and the logit scale, are not decayed. */
   readonly noDecay: boolean;
+  /** As `behaviour` has it. */
+  readonly halfWeights: boolean;
   /** Factor on the rate for every step from the top of a tower down to its embeddings; 1 leaves all rates as they are. */
   readonly layerDecay: number;
   /** Clips against the texts of the batch, or classified by the texts of all classes, which the text tower gives once. */
@@ -136,6 +140,7 @@ export const BEHAVIOURS: Readonly<Record<Config['compatibility'], BehaviourSwitc
     dropLastValidationBatch: true,
     augmentEachFrame: true,
     fixedDecayFactor: true,
+    halfWeights: true,
     ignoreFixImage: true,
   },
   corrected: {
@@ -144,6 +149,7 @@ export const BEHAVIOURS: Readonly<Record<Config['compatibility'], BehaviourSwitc
     dropLastValidationBatch: false,
     augmentEachFrame: false,
     fixedDecayFactor: false,
+    halfWeights: false,
     ignoreFixImage: false,
   },
 };

@@ -1,4 +1,7 @@
-/** What single parameters of a group are trained with: smaller rates for deeper layers, and no decay of vectors. */
+/**
+ * What single parameters of a group are trained with: smaller rates for deeper layers, no decay of vectors, and half
+ * precision where the released code has it.
+ */
 import type { GroupOptions, Tensor } from '@actionclip/tensor';
 import type { ClipSizes } from '@actionclip/transformer';
 import type { SolverConfig } from './config.ts';
@@ -33,6 +36,16 @@ export function depthOf(name: string, { vision, text }: ClipSizes): number {
   return block === undefined ? 0 : layers - Number(block);
 }
 
+/** What CLIP's convert_weights makes halves of: matrices and biases of layers, and projections, but no norm and no embedding. */
+const halves =
+  /^(?!fusion\.)(?:.*\.)?(?:conv1\.weight|in_proj_(?:weight|bias)|(?:out_proj|c_fc|c_proj)\.(?:weight|bias)|proj|text_projection)$/;
+
+/** Whether the released code keeps a parameter in half precision, and so rounds it after every step. */
+export const isHalf = (name: string): boolean => halves.test(name);
+
+/** The plain kind first. */
+const kinds = [false, true].flatMap((free) => [false, true].map((rounded) => ({ free, rounded })));
+
 /**
  * Groups split by what their parameters are trained with, those of the full rate first; a group as it is where nothing
  * splits it. Layer-wise rates as in BEiT (Bao et al., arXiv 2106.08254): the group's times decay^depth. What has fewer than two
@@ -41,19 +54,23 @@ export function depthOf(name: string, { vision, text }: ClipSizes): number {
 export function splitGroups(
   groups: readonly NamedGroup[],
   sizes: ClipSizes,
-  { layerDecay, noDecay }: Pick<SolverConfig, 'layerDecay' | 'noDecay'>,
+  { layerDecay, noDecay, halfWeights }: Pick<SolverConfig, 'layerDecay' | 'noDecay' | 'halfWeights'>,
 ): NamedGroup[] {
   const depth = (name: string): number => (layerDecay === 1 ? 0 : depthOf(name, sizes));
   const isFree = ({ rank }: Tensor): boolean => noDecay && rank < 2;
+  const isRounded = (name: string): boolean => halfWeights && isHalf(name);
   return groups.flatMap((group) => {
     if (group.parameters.length === 0) return [group];
     const depths = [...new Set(group.parameters.map(([name]) => depth(name)))].sort((a, b) => a - b);
     return depths.flatMap((own) =>
-      [false, true].flatMap((free) => {
-        const parameters = group.parameters.filter(([name, tensor]) => depth(name) === own && isFree(tensor) === free);
+      kinds.flatMap(({ free, rounded }) => {
+        const parameters = group.parameters.filter(
+          ([name, tensor]) => depth(name) === own && isFree(tensor) === free && isRounded(name) === rounded,
+        );
         if (parameters.length === 0) return [];
         const learningRate = group.learningRate * layerDecay ** own;
-        return [{ ...group, parameters, learningRate, ...(free ? { weightDecay: 0 } : {}) }];
+        const settings = { ...(free ? { weightDecay: 0 } : {}), ...(rounded ? { rounding: 'f16' as const } : {}) };
+        return [{ ...group, parameters, learningRate, ...settings }];
       }),
     );
   });

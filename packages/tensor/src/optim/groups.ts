@@ -13,6 +13,8 @@ export interface GroupSettings {
   /** The rate that each step starts with; a schedule changes it through `optimizer.groups`. */
   readonly learningRate?: number;
   readonly weightDecay?: number;
+  /** 'f16': values are rounded to half precision after each step, as where parameters are kept so; 'f32' if absent. */
+  readonly rounding?: 'f32' | 'f16';
 }
 
 export interface GroupOptions extends GroupSettings {
@@ -27,12 +29,14 @@ export class ParameterGroup {
   /** The rate that the group was made with, for schedules to scale. */
   readonly baseLearningRate: number;
   readonly weightDecay: number;
+  readonly rounding: 'f32' | 'f16';
 
   constructor(parameters: ReadonlyMap<string, Tensor>, settings: Required<GroupSettings>) {
     this.parameters = parameters;
     this.learningRate = settings.learningRate;
     this.baseLearningRate = settings.learningRate;
     this.weightDecay = settings.weightDecay;
+    this.rounding = settings.rounding;
   }
 }
 
@@ -45,7 +49,7 @@ const isGroup = (entry: unknown): entry is GroupOptions =>
  */
 export function parameterGroups(
   given: Parameters | readonly GroupOptions[],
-  defaults: Required<GroupSettings>,
+  defaults: Required<Pick<GroupSettings, 'learningRate' | 'weightDecay'>>,
 ): ParameterGroup[] {
   const entries: readonly unknown[] = [...(given as Iterable<unknown>)];
   const groups = entries.length > 0 && entries.every(isGroup) ? entries : [{ parameters: entries as Tensor[] }];
@@ -65,6 +69,7 @@ export function parameterGroups(
     return new ParameterGroup(parameters, {
       learningRate: nonNegative('learningRate', group.learningRate ?? defaults.learningRate),
       weightDecay: nonNegative('weightDecay', group.weightDecay ?? defaults.weightDecay),
+      rounding: group.rounding ?? 'f32',
     });
   });
 }

@@ -307,7 +307,8 @@ export abstract class Optimizer {
     }
     for (const move of moves) {
       const { group, values, gradient, moments, scalars } = move;
-      values.assign(guarded(this.rule.move(values, gradient, moments, scalars, group), values, move));
+      const next = this.rule.move(values, gradient, moments, scalars, group);
+      values.assign(guarded(group.rounding === 'f16' ? next.to('f16').to('f32') : next, values, move));
     }
   }
 
