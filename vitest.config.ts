@@ -3,38 +3,16 @@
 
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { chromiumLaunchOptions } from './tools/chromium.ts';
 import { decodeClip, readClip } from './tools/clip-commands.ts';
-import { hasSoftwareWebGPU, unpackSoftwareWebGPU } from './tools/software-webgpu.ts';
 
 const SOURCE = '@actionclip/source';
-
-const CHROMIUM_FLAGS = [
-  '--enable-unsafe-webgpu',
-  '--no-sandbox',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** Headers of a cross-origin isolated page; only such a page has SharedArrayBuffer. */
 const CROSS_ORIGIN_ISOLATION = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
-
-/** The unpacked Chromium where npm carries one; elsewhere Playwright's own browser, which has to be installed. */
-function chromiumLaunchOptions(): { args: string[]; executablePath?: string; env?: Record<string, string> } {
-  if (!hasSoftwareWebGPU) return { args: CHROMIUM_FLAGS };
-  const { chromium, chromiumEnvironment } = unpackSoftwareWebGPU();
-  const inherited = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return {
-    args: [...CHROMIUM_FLAGS, '--use-webgpu-adapter=swiftshader'],
-    executablePath: chromium,
-    env: { ...Object.fromEntries(inherited), ...chromiumEnvironment },
-  };
-}
 
 export default defineConfig({
   test: {

@@ -24,10 +24,10 @@ export interface Kind<Value> {
 
 export const text: Kind<string> = { expected: 'a text', parse: (given) => (given === '' ? undefined : given) };
 
-export const wholeFrom = (least: number): Kind<number> => ({
-  expected: `a whole number from ${least}`,
+export const wholeFrom = (least: number, most = Number.MAX_SAFE_INTEGER): Kind<number> => ({
+  expected: `a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`,
   parse: (given) =>
-    /^\d+$/.test(given) && Number(given) >= least && Number.isSafeInteger(Number(given)) ? Number(given) : undefined,
+    /^\d+$/.test(given) && Number(given) >= least && Number(given) <= most ? Number(given) : undefined,
 });
 
 export const positive: Kind<number> = {

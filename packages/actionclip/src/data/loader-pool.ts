@@ -1,6 +1,7 @@
 /** Where clips are loaded: in this thread, or in a pool of worker threads. Either answers `load` with a promise. */
 
 import { Worker } from 'node:worker_threads';
+import { workerProgram } from '../worker-program.ts';
 import { ClipDataset, type ClipDatasetDescription, type LoadedClip } from './dataset.ts';
 import { errorOf, failureOf, type LoadReply, type LoadRequest, type WorkerStart } from './loader-protocol.ts';
 
@@ -45,7 +46,7 @@ type Lane = ClipPool;
 const closingTime = 5000;
 
 function openLane(start: WorkerStart): Lane {
-  const { url, execArgv } = workerProgram();
+  const { url, execArgv } = workerProgram('./loader-worker', import.meta.url);
   const worker = new Worker(url, { workerData: start, execArgv });
   const pending = new Map<number, { resolve: (clip: LoadedClip) => void; reject: (error: Error) => void }>();
   let nextId = 0;
@@ -96,20 +97,5 @@ function openLane(start: WorkerStart): Lane {
       await exited;
       clearTimeout(timer);
     },
-  };
-}
-
-/**
- * The worker's file beside this one. From TypeScript sources (tsx, vitest) a thread has to register tsx for itself, as the
- * hooks of the main thread, or the transforms of a test runner, do not reach it; nor does `--import tsx` in a thread.
- */
-function workerProgram(): { url: URL; execArgv: string[] } {
-  if (!import.meta.url.endsWith('.ts')) return { url: new URL('./loader-worker.js', import.meta.url), execArgv: [] };
-  const tsx = import.meta.resolve('tsx/esm/api');
-  const program = new URL('./loader-worker.ts', import.meta.url).href;
-  const start = `import { register } from ${JSON.stringify(tsx)}; register(); await import(${JSON.stringify(program)});`;
-  return {
-    url: new URL(`data:text/javascript,${encodeURIComponent(start)}`),
-    execArgv: ['--conditions=@actionclip/source'],
   };
 }

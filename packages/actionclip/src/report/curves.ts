@@ -8,6 +8,8 @@ const WIDTH = 290;
 const HEIGHT = 210;
 /** More points than this cannot be told apart at this width. */
 const MAXIMUM_POINTS = 400;
+/** Series of few points show each of them. */
+const MOST_DOTS = 40;
 /** Series differ by dashes as well as by colour. */
 const DASHES = ['none', '6 3', '2 3', '8 3 2 3'] as const;
 const COLORS = 4;
@@ -35,19 +37,17 @@ function dash(index: number): string {
   return DASHES[index % DASHES.length] ?? 'none';
 }
 
-function drawChart({ title, xLabel, yLabel, series, percent = false, logarithmic = false }: CurveChart): Html {
+function drawChart(chart: CurveChart): Html {
+  const { title, xLabel, xDomain, yLabel, series, percent = false, logarithmic = false } = chart;
   const scale = percent ? 100 : 1;
   // A logarithmic axis has no place for zero and below; gaps are what Plot makes of NaN.
   const value = (y: number): number => (logarithmic && y <= 0 ? Number.NaN : y * scale);
-  const lines = series.map((one, index) =>
-    Plot.line(thin(one.points), {
-      x: 'x',
-      y: ({ y }: { y: number }) => value(y),
-      stroke: color(index),
-      strokeWidth: 1.75,
-      strokeDasharray: dash(index),
-    }),
-  );
+  const marks = series.flatMap(({ points }, index) => {
+    const place = { x: 'x', y: ({ y }: { y: number }) => value(y) };
+    const style = { stroke: color(index), strokeWidth: 1.75, strokeDasharray: dash(index) };
+    const line = Plot.line(thin(points), { ...place, ...style });
+    return points.length > MOST_DOTS ? [line] : [line, Plot.dot(points, { ...place, fill: color(index), r: 2.5 })];
+  });
   const hasPoints = series.some(({ points }) => points.some(({ y }) => Number.isFinite(value(y))));
   if (!hasPoints) return html`<p class="empty">No values yet.</p>`;
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
@@ -58,7 +58,7 @@ function drawChart({ title, xLabel, yLabel, series, percent = false, logarithmic
     marginLeft: 46,
     marginBottom: 38,
     style: { background: 'none', color: 'inherit', fontSize: '11px', fontFamily: 'inherit' },
-    x: { label: xLabel, ticks: 5, labelArrow: 'none' },
+    x: { label: xLabel, ticks: 5, labelArrow: 'none', ...(xDomain === undefined ? {} : { domain: [...xDomain] }) },
     y: {
       label: percent ? `${yLabel} (%)` : yLabel,
       labelArrow: 'none',
@@ -67,7 +67,7 @@ function drawChart({ title, xLabel, yLabel, series, percent = false, logarithmic
       ...(percent ? { domain: [0, 100] } : { nice: true, zero: !logarithmic }),
       ...(logarithmic ? { type: 'log' as const, tickFormat: '~g' } : {}),
     },
-    marks: lines,
+    marks,
   });
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   // The name stands on an element of ours: the document's serialiser leaves `<` in attributes as it is.

@@ -25,6 +25,8 @@ export interface SummaryFigure {
 export interface CurveChart {
   readonly title: string;
   readonly xLabel: string;
+  /** What the x axis covers, so that charts can be compared; the points of this chart unless told. */
+  readonly xDomain?: readonly [from: number, to: number];
   readonly yLabel: string;
   readonly series: readonly CurveSeries[];
   /** Values from 0 to 1 are shown as percent, on an axis from 0 to 100. */

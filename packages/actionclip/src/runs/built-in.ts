@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { cacheFolder } from '../cache-folder.ts';
 import { readClipList } from '../data/lists.ts';
 import { type Evaluation, evaluateFeatures, pairAccuracy } from '../evaluate/evaluate.ts';
-import type { ResolveOptions } from '../hub/resolve.ts';
 import { type ActionDataset, generateActionDataset } from '../synthetic/index.ts';
 import type { Config } from '../train/config.ts';
 import { configFrom } from '../train/config-file.ts';
@@ -21,6 +20,7 @@ import { networkOf, type RunOptions } from './options.ts';
 import { type RunReport, writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 import { openFrom, recipes, type Start, startOf } from './start.ts';
+import { type RunWatch, watched } from './watch.ts';
 
 /** Training clips of each class, and how much actors, cameras and settings vary (0 to 1). */
 export const standardDrawing = { trainClips: 60, difficulty: 0, frames: [14, 20] } as const;
@@ -56,8 +56,7 @@ interface Answers {
   readonly meanPairs: number;
 }
 
-export async function builtInRun(options: RunOptions, watch: ResolveOptions = {}): Promise<void> {
-  const { signal } = watch;
+export async function builtInRun(options: RunOptions, watch: RunWatch = {}): Promise<void> {
   const started = performance.now();
   const output = openConsole();
   const init = await startOf(options.init, watch);
@@ -79,7 +78,7 @@ export async function builtInRun(options: RunOptions, watch: ResolveOptions = {}
     opened,
     datasets,
     progress: output.progress,
-    ...(signal === undefined ? {} : { signal }),
+    ...(await watched(watch, { title: form.title, config, data, opened })),
     onValidation: ({ epoch, top1, top5 }) =>
       output.line(`epoch ${epoch + 1}: top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`),
   });
@@ -93,7 +92,7 @@ export async function builtInRun(options: RunOptions, watch: ResolveOptions = {}
     zeroShot: evaluateFeatures(await examiner.clips(unseen), await examiner.prompts(dataset.zeroShotLabels)),
     pairs: pairAccuracy(clips, prompts, pairs),
     shuffledPairs: pairAccuracy(await examiner.clips(data.validation, config.seed), prompts, pairs),
-    meanPairs: await pairsByMean({ config, data, opened, outcome, pairs, output, signal }),
+    meanPairs: await pairsByMean({ config, data, opened, outcome, pairs, output, signal: watch.signal }),
   };
   const seconds = (performance.now() - started) / 1000;
   const report: RunReport = {

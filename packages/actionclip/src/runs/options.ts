@@ -33,6 +33,9 @@ export interface RunOptions {
   /** A checkpoint of the same run, to go on from. */
   readonly resume?: string;
   readonly out?: string;
+  /** Whether a page on this machine shows the run while it trains, and its port: 8765 or the next free one unless told. */
+  readonly live?: boolean;
+  readonly port?: number;
 }
 
 /** The configuration of the network that the options ask for: how blocks are computed, and which part is trained. */

@@ -5,7 +5,7 @@ import { DataError } from '../data/errors.ts';
 import { drawShots } from '../data/few-shot.ts';
 import { readClipTable } from '../data/lists.ts';
 import { evaluateEntries } from '../evaluate/evaluate.ts';
-import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
+import { resolveWeights } from '../hub/resolve.ts';
 import type { Config } from '../train/config.ts';
 import { ConfigError, type ConfigOverrides, configFrom, parseConfig } from '../train/config-file.ts';
 import { type DatasetOptions, type RunData, readRunData } from '../train/datasets.ts';
@@ -18,12 +18,13 @@ import { networkOf, type RunOptions } from './options.ts';
 import { writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 import { openFrom, recipes, type Start, startOf } from './start.ts';
+import { type RunWatch, sizesOf, watched } from './watch.ts';
 
 /** The names of splits that a table may have for held-out clips. */
 const heldOutSplits = ['val', 'validation', 'test'];
 
 /** The paper's run, or any other that a YAML file describes; options replace the values of the file. */
-export async function configRun(options: RunOptions, watch: ResolveOptions = {}): Promise<void> {
+export async function configRun(options: RunOptions, watch: RunWatch = {}): Promise<void> {
   const { line } = openConsole();
   const file = options.config ?? '';
   const yaml = await readFile(file, 'utf8').catch((cause: unknown) => {
@@ -43,11 +44,11 @@ export async function configRun(options: RunOptions, watch: ResolveOptions = {})
   if (weights === undefined && config.pretrain === undefined && config.resume === undefined) {
     line('warning: the towers start at random; name a file with the weights of CLIP as network.weights');
   }
-  await runOn({ config, data, opened, datasets: {}, signal: watch.signal });
+  await runOn({ config, data, opened, datasets: {}, watch });
 }
 
 /** A model on anyone's clips: the small one from scratch, another run's, or a published one. */
-export async function clipsRun(options: RunOptions, watch: ResolveOptions = {}): Promise<void> {
+export async function clipsRun(options: RunOptions, watch: RunWatch = {}): Promise<void> {
   const { line } = openConsole();
   const init = await startOf(options.init, watch);
   const config = clipsConfig(options, init);
@@ -55,7 +56,7 @@ export async function clipsRun(options: RunOptions, watch: ResolveOptions = {}):
     options.clipsTable === undefined ? await readRunData(config, line) : await tableData(options, config, line);
   const opened = await openFrom(init, config, smallModel(data.labels));
   const datasets = init?.kind === 'published' ? {} : smallData(config.data.inputSize);
-  await runOn({ config, data, opened, datasets, signal: watch.signal });
+  await runOn({ config, data, opened, datasets, watch });
 }
 
 function clipsConfig(options: RunOptions, init: Start | undefined): Config {
@@ -155,18 +156,16 @@ interface ClipsRun {
   readonly data: RunData;
   readonly opened: OpenedModel;
   readonly datasets: DatasetOptions;
-  readonly signal: AbortSignal | undefined;
+  readonly watch: RunWatch;
 }
 
-async function runOn({ config: given, data, opened, datasets, signal }: ClipsRun): Promise<void> {
+async function runOn({ config: given, data, opened, datasets, watch }: ClipsRun): Promise<void> {
   const started = performance.now();
   const { line, progress } = openConsole();
   const config = withFullBatch(given, data);
   if (config !== given) line(`Batches of all ${config.data.batchSize} clips, as ${given.data.batchSize} are not there`);
-  line(
-    `${opened.model.parameterCount().toLocaleString('en')} parameters, ${data.train.length} clips for training, ` +
-      `${data.validation.length} held out, ${data.labels.length} classes`,
-  );
+  line(`${opened.model.parameterCount().toLocaleString('en')} parameters, ${sizesOf(data)}`);
+  const title = `ActionCLIP on ${config.data.dataset === 'custom' ? 'your clips' : config.data.dataset}`;
   const outcome = await train({
     config,
     data,
@@ -174,7 +173,7 @@ async function runOn({ config: given, data, opened, datasets, signal }: ClipsRun
     datasets,
     progress,
     checkpointEvery: 500,
-    ...(signal === undefined ? {} : { signal }),
+    ...(await watched(watch, { title, config, data, opened })),
     onValidation: ({ epoch, top1, top5, meanAveragePrecision: map }) =>
       line(
         `epoch ${epoch + 1}: ${map === undefined ? '' : `mAP ${percent(map)}, `}top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`,
@@ -197,7 +196,6 @@ async function runOn({ config: given, data, opened, datasets, signal }: ClipsRun
   line(`top-1 with the frames in random order: ${percent(shuffled.top1)}`);
   if (config.evaluateOnly) return;
   const summary = [{ label: 'frames in random order', value: percent(shuffled.top1), note: `chance ${chance}` }];
-  const title = `ActionCLIP on ${config.data.dataset === 'custom' ? 'your clips' : config.data.dataset}`;
   const report = { title, config, data, datasets, opened, outcome, evaluation, summary, tables: [], seconds };
   line(`Report, after ${seconds.toFixed(0)} s: ${await writeRunReport(report)}`);
 }

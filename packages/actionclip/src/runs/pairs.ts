@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { cacheFolder } from '../cache-folder.ts';
 import { readClipList, readLabels } from '../data/lists.ts';
 import { evaluateFeatures } from '../evaluate/evaluate.ts';
-import type { ResolveOptions } from '../hub/resolve.ts';
 import { actionLabels, generatePairDataset } from '../synthetic/index.ts';
 import { configFrom } from '../train/config-file.ts';
 import { readRunData } from '../train/datasets.ts';
@@ -16,6 +15,7 @@ import { openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
 import { networkOf, type RunOptions } from './options.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
+import { type RunWatch, watched } from './watch.ts';
 
 /** Captions that the vocabulary is learnt from, beside the labels of all actions: they hold every word of the grammar. */
 const vocabularyCaptions = 300;
@@ -23,7 +23,7 @@ const vocabularyCaptions = 300;
 /** Where the built-in pairs are drawn, once for all runs. */
 export const pairDatasetFolder = (): string => join(cacheFolder(), 'pairs');
 
-export async function pairsRun(options: RunOptions, { signal }: ResolveOptions = {}): Promise<void> {
+export async function pairsRun(options: RunOptions, watch: RunWatch = {}): Promise<void> {
   const output = openConsole();
   const dataset = await generatePairDataset(pairDatasetFolder());
   output.line(`${dataset.reused ? 'Pairs' : 'Pairs, drawn for this and later runs'}: ${dataset.root}`);
@@ -61,8 +61,8 @@ export async function pairsRun(options: RunOptions, { signal }: ResolveOptions =
   output.line(
     `${opened.model.parameterCount().toLocaleString('en')} parameters on ${data.train.length} pairs of a picture and a caption`,
   );
-  const stop = signal === undefined ? {} : { signal };
-  const outcome = await train({ config, data, opened, datasets, progress: output.progress, ...stop });
+  const watchers = await watched(watch, { title: 'ActionCLIP on the built-in pairs', config, data, opened });
+  const outcome = await train({ config, data, opened, datasets, progress: output.progress, ...watchers });
 
   const captions = await readLabels(dataset.valLabelFile);
   const held = await readClipList(dataset.valList, { root: dataset.root });

@@ -1,23 +1,23 @@
 /** The report of a run: curves from its log, accuracy by class, the confusion matrix, and clips that were right and wrong. */
-import { cpus } from 'node:os';
 import { join, relative } from 'node:path';
-import { defaultDevice } from '@actionclip/tensor';
 import { ClipDataset } from '../data/dataset.ts';
 import { calibrationTables } from '../evaluate/calibration-tables.ts';
 import type { Evaluation } from '../evaluate/evaluate.ts';
 import { confusionPairs, topClasses } from '../evaluate/metrics.ts';
 import { shadeByAttention } from '../report/class-attention.ts';
-import type { CurveChart, Filmstrip, ReportTable, SummaryFigure } from '../report/data.ts';
+import type { Filmstrip, ReportTable, SummaryFigure } from '../report/data.ts';
 import { encodeFrame } from '../report/frames.ts';
 import { writeReport } from '../report/report.ts';
+import { runCurves } from '../report/run-curves.ts';
 import type { Config } from '../train/config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData } from '../train/datasets.ts';
-import { type LogRecord, readRunLog } from '../train/log.ts';
+import { readRunLog } from '../train/log.ts';
 import type { OpenedModel } from '../train/model-description.ts';
 import type { TrainingOutcome } from '../train/trainer.ts';
 import { ClipInsights } from './clip-insight.ts';
 import { percent } from './console.ts';
 import { Examiner } from './examiner.ts';
+import { machineFacts, sizesOf } from './watch.ts';
 
 export interface RunReport {
   readonly title: string;
@@ -44,49 +44,19 @@ export async function writeRunReport(run: RunReport): Promise<string> {
   const path = join(config.output.folder, 'report.html');
   await writeReport(path, {
     title: run.title,
-    subtitle: `${data.train.length} clips for training, ${data.validation.length} held out, ${data.labels.length} classes`,
+    subtitle: sizesOf(data),
     summary: [
       { label: 'top-1', value: percent(evaluation.top1), note: `of ${evaluation.labels.length} held-out clips` },
       { label: 'top-5', value: percent(evaluation.top5), note: `chance ${percent(1 / data.labels.length)} for top-1` },
       ...run.summary,
     ],
-    curves: curvesOf(await readRunLog(outcome.log)),
+    curves: runCurves(await readRunLog(outcome.log)),
     tables: [...run.tables, classTable(run), mistakeTable(run), ...calibrationTables(evaluation)],
     confusion: { labels: data.labels, counts: evaluation.confusion.counts },
     clips: await filmstrips(run),
     run: { facts: await factsOf(run), configuration: JSON.stringify(config, null, 2) },
   });
   return path;
-}
-
-const numberOf = (record: LogRecord, field: string): number => {
-  const value = record[field];
-  return typeof value === 'number' ? value : Number.NaN;
-};
-
-function curvesOf(log: readonly LogRecord[]): CurveChart[] {
-  const steps = log.filter(({ kind }) => kind === 'step');
-  const validations = log.filter(({ kind }) => kind === 'validation');
-  const along = (records: readonly LogRecord[], name: string, field: string): CurveChart['series'][number] => ({
-    name,
-    points: records.map((record) => ({ x: record.step + 1, y: numberOf(record, field) })),
-  });
-  return [
-    { title: 'Loss', xLabel: 'step', yLabel: 'KL divergence', series: [along(steps, 'training', 'loss')] },
-    {
-      title: 'Held-out accuracy',
-      xLabel: 'step',
-      yLabel: 'clips named right',
-      percent: true,
-      series: [along(validations, 'top-1', 'top1'), along(validations, 'top-5', 'top5')],
-    },
-    {
-      title: 'Learning rate',
-      xLabel: 'step',
-      yLabel: 'of the text tower',
-      series: [along(steps, 'rate', 'learningRate')],
-    },
-  ];
 }
 
 function classTable({ data, evaluation }: RunReport): ReportTable {
@@ -195,15 +165,9 @@ function framesOf(planes: Uint8Array, { frames, inputSize }: Config['data']): Ui
 
 async function factsOf({ config, opened, outcome, seconds }: RunReport): Promise<[string, string][]> {
   const { dataWait, step, validation, checkpoint } = outcome.time;
-  const backend = await (await defaultDevice()).backend();
   return [
-    ['model', `${opened.model.parameterCount().toLocaleString('en')} parameters`],
-    ['device', backend.description],
-    ['processor', `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} threads`],
-    ['Node', process.version],
-    ['precision', config.solver.precision],
+    ...(await machineFacts(config, opened)),
     ...outcome.fallbacks.map((fallback): [string, string] => ['fallback', fallback]),
-    ['seed', String(config.seed)],
     ['steps', String(outcome.steps)],
     [
       'time',

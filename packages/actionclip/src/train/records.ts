@@ -5,7 +5,7 @@ import type { ClipBatch } from '../data/loader.ts';
 import type { Config } from './config.ts';
 import { type EventFile, openEventFile } from './event-file.ts';
 import type { EventImage } from './event-record.ts';
-import { LOG_FILE, type LogRecord, openRunLog, type RunLog } from './log.ts';
+import { LOG_FILE, type LogRecord, openRunLog, type RunLog, readRunLog } from './log.ts';
 
 export interface RunRecords extends RunLog {
   /** Shows some clips of a batch as the model sees them, where there is an event file. */
@@ -13,7 +13,7 @@ export interface RunRecords extends RunLog {
 }
 
 /**
- * Opens the records of a run in its folder.
+ * Opens the records of a run in its folder. A watcher gets those that a resumed run goes on from at once.
  * @param resumeAtStep The step at which a run goes on; without it both files begin anew.
  * @throws LogError for a damaged log.
  */
@@ -25,6 +25,8 @@ export async function openRunRecords(
   const log = await openRunLog(join(folder, LOG_FILE), resumeAtStep);
   let events: EventFile | undefined;
   try {
+    if (watcher !== undefined)
+      for (const record of await readRunLog(join(folder, LOG_FILE))) await watcher.write(record);
     const step = resumeAtStep ?? 0;
     events = tensorboard ? await openEventFile(folder, { step }) : undefined;
     await events?.text(step, 'configuration', asCode(JSON.stringify(config, null, 2)));

@@ -53,7 +53,7 @@ export interface TrainingRun {
   /** What to do about clips that cannot be read; stop unless told. */
   readonly clips?: Pick<ClipLoaderOptions, 'corruptClips' | 'onCorruptClip'>;
   readonly progress?: Progress;
-  /** Gets the records of the log as they are written; whoever gives it closes it. */
+  /** Gets the records of the log, those before a resumed run included, as they are written; whoever gives it closes it. */
   readonly watcher?: RunLog;
   /** Stops the run after the step at hand, with a checkpoint to go on from. */
   readonly signal?: AbortSignal;

@@ -61,6 +61,8 @@ export const trainOptions = {
   workers: { place: 'N', kind: wholeFrom(0), help: 'threads that load clips; 0 for none' },
   resume: { place: 'FILE', kind: text, help: 'go on from a checkpoint of the same run' },
   out: { place: 'FOLDER', kind: text, help: 'checkpoints, log and report' },
+  live: { help: 'show the run on a page of this machine while it trains' },
+  port: { place: 'N', kind: wholeFrom(0, 65_535), help: 'of the live page; 8765 or the next free one unless told' },
 } as const satisfies OptionTable;
 
 export const train = defineCommand({
@@ -69,7 +71,7 @@ export const train = defineCommand({
   options: trainOptions,
   examples: [
     'actionclip train',
-    'actionclip train --built-in hard',
+    'actionclip train --built-in hard --live',
     'actionclip train --built-in pairs',
     'actionclip train --init runs/pretrain-pairs/last.safetensors',
     'actionclip train --config k400_train.yaml --root frames --out runs/k400',
@@ -110,6 +112,7 @@ export function checkTogether(options: RunOptions): void {
       'give one or the other',
     );
   }
+  if (has('port') && !has('live')) throw new OptionError('--port is of the live page', 'add --live');
   const lists = [options.trainList, options.valList, options.labels].filter((file) => file !== undefined).length;
   if (!has('config') && lists > 0 && lists < 3) {
     throw new OptionError('Clips of your own need --train-list, --val-list and --labels', 'give all three');
