@@ -5,6 +5,7 @@ import {
   full,
   type Generator,
   Linear,
+  type LowRankUpdate,
   Module,
   normalParameter,
   packedAttention,
@@ -30,6 +31,7 @@ export class MultiheadAttention extends Module {
   /** Rows in the order queries, keys, values: [3 · width, width]. */
   in_proj_weight: Tensor;
   in_proj_bias: Tensor;
+  in_proj_lora: LowRankUpdate | undefined;
   out_proj: Linear;
   readonly heads: number;
   private readonly dropout: number;
@@ -55,13 +57,18 @@ export class MultiheadAttention extends Module {
   forward(x: Tensor, mask?: AttentionMask): Tensor {
     const [batch, length, width] = x.shape as readonly [number, number, number];
     const size = width / this.heads;
-    const packed: Tensor = x.matmul(this.in_proj_weight.transpose()).add(this.in_proj_bias);
-    const parts: Tensor = packed.reshape([batch, length, 3, this.heads, size]);
+    const parts: Tensor = this.project(x).reshape([batch, length, 3, this.heads, size]);
     const mixed: Tensor =
       this.training && this.dropout > 0
         ? this.attendWithDropout(parts, mask)
         : packedAttention(parts, mask === 'causal' ? { causal: true } : { mask }); // [batch, length, heads, size]
     return this.out_proj.forward(mixed.reshape([batch, length, width]));
+  }
+
+  /** [batch, length, width] to queries, keys and values: [batch, length, 3 · width]. */
+  project(x: Tensor): Tensor {
+    const packed: Tensor = x.matmul(this.in_proj_weight.transpose()).add(this.in_proj_bias);
+    return this.in_proj_lora ? packed.add(this.in_proj_lora.forward(x)) : packed;
   }
 
   /** As `packedAttention`, with some of the attention weights zeroed. */

@@ -100,6 +100,9 @@ export class ResidualAttentionBlock extends Module {
   }
 }
 
+/** What is done to the input of a block of a stack, [batch, length, width] to the same. */
+export type BeforeBlock = (x: Tensor, layer: number) => Tensor;
+
 /** A stack of residual blocks. */
 export class Transformer extends Module {
   resblocks: ResidualAttentionBlock[];
@@ -111,10 +114,10 @@ export class Transformer extends Module {
     this.resblocks = Array.from({ length: layers }, (_, i) => new ResidualAttentionBlock(width, options(i)));
   }
 
-  /** [batch, length, width] to the same. `before` is applied to the input of every block. */
-  forward(x: Tensor, mask?: AttentionMask, before: (x: Tensor) => Tensor = (same) => same): Tensor {
+  /** [batch, length, width] to the same. `before` is applied to the input of every block, with its number. */
+  forward(x: Tensor, mask?: AttentionMask, before: BeforeBlock = (same) => same): Tensor {
     const wrap =
       this.checkpointing && this.training ? checkpoint<[Tensor]> : (segment: (h: Tensor) => Tensor) => segment;
-    return this.resblocks.reduce((h, block) => wrap((input) => block.forward(before(input), mask))(h), x);
+    return this.resblocks.reduce((h, block, i) => wrap((input) => block.forward(before(input, i), mask))(h), x);
   }
 }

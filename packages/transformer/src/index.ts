@@ -2,5 +2,6 @@
 export * from './attention.ts';
 export * from './block.ts';
 export * from './clip.ts';
+export * from './lora.ts';
 export * from './sizes.ts';
 export * from './vision-transformer.ts';

@@ -11,7 +11,7 @@ import {
   type Tensor,
   uniformParameter,
 } from '@actionclip/tensor';
-import { Transformer } from './block.ts';
+import { type BeforeBlock, Transformer } from './block.ts';
 
 export interface VisionOptions {
   /** Side of the square input in pixels. */
@@ -114,9 +114,9 @@ export class VisionTransformer extends Module {
 
   /**
    * Embedded tokens [n, length, width] to features [n, embedding], read at the class token; not normalised.
-   * `before` is applied to the input of every block.
+   * `before` is applied to the input of every block, with its number.
    */
-  encode(tokens: Tensor, before?: (tokens: Tensor) => Tensor): Tensor {
+  encode(tokens: Tensor, before?: BeforeBlock): Tensor {
     const h = this.transformer.forward(this.ln_pre.forward(tokens), undefined, before);
     return this.ln_post.forward(h.select(1, 0)).matmul(this.proj);
   }

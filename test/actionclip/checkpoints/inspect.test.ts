@@ -68,6 +68,7 @@ describe('the counts of a checkpoint, by its shapes alone', () => {
       textTower: total - imageTower - 1,
       logitScale: 1,
       temporalPrompts: 0,
+      adapters: 0,
       total,
     });
   });

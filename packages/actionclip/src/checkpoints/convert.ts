@@ -1,7 +1,11 @@
-/** From a checkpoint of any known layout to a safetensors file of another, or to a mixture of two checkpoints. */
+/**
+ * From a checkpoint of any known layout to a safetensors file of another, or to a mixture of two checkpoints. What LoRA
+ * has learnt is merged into the weights.
+ */
 import { readFile, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ModelDescription } from '../train/model-description.ts';
+import { mergeLora } from './adapters.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 import type { CheckpointContents } from './contents.ts';
 import { type DescribedCheckpoint, describeCheckpoint } from './describe.ts';
@@ -61,13 +65,16 @@ export async function convertCheckpoint(from: string, to: string, options: Conve
     throw new CheckpointError(`${to}: what is written is a safetensors file`, 'end its name in .safetensors');
   }
   await refuseSameFile(to, from, ...(options.interpolate ? [options.interpolate.pretrained] : []));
-  return withCheckpointFile(from, async (contents) => {
+  return withCheckpointFile(from, async (given) => {
     const { interpolate } = options;
-    const described = describeCheckpoint(contents, await headsBeside(await checkpointPath(from), contents));
-    requireWholeModel(contents, described.description);
+    const heads = await headsBeside(await checkpointPath(from), given);
+    const { description } = describeCheckpoint(given, heads);
+    requireWholeModel(given, description);
+    const contents = mergeLora(given);
+    const described = describeCheckpoint(contents, heads);
     if (interpolate === undefined) return write({ contents, described, weights: contents.tensors }, to, options);
     return withCheckpointFile(interpolate.pretrained, (pretrained) => {
-      const weights = interpolateWeights(pretrained, contents, interpolate.alpha);
+      const weights = interpolateWeights(mergeLora(pretrained), contents, interpolate.alpha);
       return write({ contents, described, weights }, to, options);
     });
   });
@@ -125,10 +132,11 @@ function temporalParts(weights: ReadableTensors, { shift }: ModelDescription): s
   return [...[...weights.keys()].filter(isTemporal), ...(shift ? ['shift'] : [])];
 }
 
-function promptsOf({ temporal = 'meanP', joint, shift }: ModelDescription): string {
-  return [...(temporal === 'meanP' ? [] : [temporal]), ...(joint ? ['joint'] : []), ...(shift ? ['shift'] : [])].join(
-    ', ',
-  );
+function promptsOf({ temporal = 'meanP', joint, shift, adapter }: ModelDescription): string {
+  const all = { [temporal]: temporal !== 'meanP', joint, shift, 'ST-Adapters': adapter !== undefined };
+  return Object.keys(all)
+    .filter((name) => all[name])
+    .join(', ');
 }
 
 /** Programs for OpenAI's state dicts take the heads from the width, so that a file with others would be another model. */
@@ -145,7 +153,7 @@ function requireUsualHeads({ sizes: { vision, text } }: ModelDescription, source
 const HEAD_WIDTH = 64;
 
 function withoutTemporal(description: ModelDescription): ModelDescription {
-  const { temporalLayers: _, positionDeviation: __, scrambledConvolution: ___, ...clip } = description;
+  const { temporalLayers: _, positionDeviation: __, scrambledConvolution: ___, adapter: ____, ...clip } = description;
   return { ...clip, temporal: 'meanP', joint: false, shift: false };
 }
 

@@ -6,6 +6,7 @@ import { TensorError } from '@actionclip/tensor';
 import { type ClipSizes, inferSizes } from '@actionclip/transformer';
 import type { TemporalHeadName } from '../model/temporal.ts';
 import type { ModelDescription } from '../train/model-description.ts';
+import { adapterOf } from './adapters.ts';
 import type { CheckpointContents } from './contents.ts';
 import { CheckpointError } from './errors.ts';
 
@@ -60,6 +61,7 @@ export function describeCheckpoint(contents: CheckpointContents, heads?: TowerHe
   if (joint && head !== 'meanP') {
     throw new CheckpointError(`${source}: the joint prompt with the head ${head}`, 'joint goes with meanP alone');
   }
+  const adapter = adapterOf(contents);
   const learnedFrames = own?.frames ?? framesOf(shapes, sizes.text.context);
   return {
     description: {
@@ -71,6 +73,7 @@ export function describeCheckpoint(contents: CheckpointContents, heads?: TowerHe
       shift: own?.shift ?? shifted,
       scrambledConvolution: own?.scrambledConvolution ?? head === 'Conv_1D',
       ...(layers === undefined ? {} : { temporalLayers: layers }),
+      ...(adapter === undefined ? {} : { adapter }),
       vocabulary: own?.vocabulary ?? 'clip',
     },
     learnedFrames,

@@ -4,6 +4,7 @@
  */
 import { elementCount, type HostDtype } from '@actionclip/tensor';
 import { type ClipSizes, presets } from '@actionclip/transformer';
+import { type AdapterOptions, isLora, isSpatioTemporal } from '../model/adapters.ts';
 import type { TemporalHeadName } from '../model/temporal.ts';
 import { type CheckpointContents, contentsOf, type TensorFile } from './contents.ts';
 import { type DescribedCheckpoint, describeCheckpoint, type TowerHeads } from './describe.ts';
@@ -33,6 +34,7 @@ export interface InspectedModel {
   readonly temporalLayers: number | null;
   readonly joint: boolean;
   readonly shift: boolean;
+  readonly adapter: AdapterOptions | null;
   /** The frames that its positions were learned for; null where any number of frames will do. */
   readonly frames: number | null;
   readonly vocabulary: 'clip' | 'own' | 'unknown';
@@ -41,6 +43,7 @@ export interface InspectedModel {
     readonly textTower: number;
     readonly logitScale: number;
     readonly temporalPrompts: number;
+    readonly adapters: number;
     readonly total: number;
   };
 }
@@ -143,12 +146,14 @@ function dtypesOf(tensors: readonly Shaped[]): Partial<Record<HostDtype, TensorC
 }
 
 function modelOf(contents: CheckpointContents, { description, learnedFrames }: DescribedCheckpoint): InspectedModel {
-  const { sizes, temporal, temporalLayers, joint, shift, vocabulary } = description;
+  const { sizes, temporal, temporalLayers, joint, shift, adapter, vocabulary } = description;
   const count = (wanted: (name: string) => boolean): number =>
     countOf([...contents.tensors].flatMap(([name, tensor]) => (wanted(name) ? [tensor] : []))).elements;
-  const imageTower = count((name) => name.startsWith('visual.') && !isTemporal(name));
+  const isOfAdapter = (name: string): boolean => isLora(name) || isSpatioTemporal(name);
+  const adapters = count(isOfAdapter);
+  const imageTower = count((name) => name.startsWith('visual.') && !isTemporal(name) && !isLora(name));
   const logitScale = count((name) => name === 'logit_scale');
-  const temporalPrompts = count(isTemporal);
+  const temporalPrompts = count((name) => isTemporal(name) && !isOfAdapter(name));
   const total = count(() => true);
   return {
     preset: Object.entries(presets).find(([, preset]) => equalSizes(preset, sizes))?.[0] ?? null,
@@ -157,13 +162,15 @@ function modelOf(contents: CheckpointContents, { description, learnedFrames }: D
     temporalLayers: temporalLayers ?? null,
     joint: joint ?? false,
     shift: shift ?? false,
+    adapter: adapter ?? null,
     frames: learnedFrames ?? null,
     vocabulary: vocabulary !== 'clip' ? 'own' : sizes.text.vocabulary === CLIP_VOCABULARY ? 'clip' : 'unknown',
     parameters: {
       imageTower,
-      textTower: total - imageTower - logitScale - temporalPrompts,
+      textTower: total - imageTower - logitScale - temporalPrompts - adapters,
       logitScale,
       temporalPrompts,
+      adapters,
       total,
     },
   };

@@ -2,6 +2,7 @@
  * How other programs name the parameters of CLIP and of ActionCLIP's temporal head, as tables. The names of this
  * package are OpenAI CLIP's own, with the temporal head under `fusion.`.
  */
+import { isSpatioTemporal } from '../model/adapters.ts';
 
 /** What a parameter is called on the other side: in this package when one is read, in the layout when one is written. */
 export interface Renaming {
@@ -242,5 +243,6 @@ export function areShifted(names: Iterable<string>): boolean {
   return [...names].some((name) => SHIFTED_BLOCK.pattern.test(name));
 }
 
-/** Whether a parameter, by this package's names, belongs to a temporal prompt and not to CLIP. */
-export const isTemporal = (name: string): boolean => name.startsWith('fusion.') || name === 'visual.time_embedding';
+/** Whether a parameter, by this package's names, belongs to a temporal prompt, ST-Adapters included, and not to CLIP. */
+export const isTemporal = (name: string): boolean =>
+  name.startsWith('fusion.') || name === 'visual.time_embedding' || isSpatioTemporal(name);

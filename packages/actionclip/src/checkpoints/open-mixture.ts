@@ -1,4 +1,5 @@
 /** Models between two checkpoints: one before and one after fine-tuning. */
+import { mergeLora } from './adapters.ts';
 import { modelOf, type OpenedCheckpoint, type OpenModelOptions } from './build-model.ts';
 import { withCheckpointFile } from './files.ts';
 import { interpolateWeights } from './interpolate-weights.ts';
@@ -17,10 +18,11 @@ export async function openMixture(
 ): Promise<OpenedCheckpoint> {
   return withCheckpointFile(finetuned, (after) =>
     withCheckpointFile(pretrained, (before) => {
-      const mixed = [...interpolateWeights(before, after, alpha)].map(
+      const [own, other] = [mergeLora(after), mergeLora(before)];
+      const mixed = [...interpolateWeights(other, own, alpha)].map(
         ([name, tensor]) => [name, wholeTensor(tensor, () => tensor.read())] as const,
       );
-      return modelOf({ ...after, tensors: new Map(mixed) }, options);
+      return modelOf({ ...own, tensors: new Map(mixed) }, options);
     }),
   );
 }

@@ -44,6 +44,8 @@ const textParameter = /^(?:transformer\.|token_embedding\.|positional_embedding$
 export async function textSpace(model: ActionCLIP, digest: Digest = subtleDigest): Promise<string> {
   const { text, embedding } = model.clip.sizes;
   const lines = [`text features, f32 on ${(await defaultDevice()).name}`, JSON.stringify({ ...text, embedding })];
+  const { adapter } = model.options;
+  if (adapter?.kind === 'lora') lines.push(`LoRA scaled by ${adapter.alpha} / ${adapter.rank}`);
   await model.initialize();
   for (const [name, parameter] of model.clip.namedParameters()) {
     if (!textParameter.test(name)) continue;

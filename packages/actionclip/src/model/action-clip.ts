@@ -2,7 +2,9 @@
 import { defaultGenerator, type Generator, Module, ShapeError, type Tensor, tensor } from '@actionclip/tensor';
 import { CLIP, type ClipSizes, unit } from '@actionclip/transformer';
 import { channelDeviation, channelMean } from '../data/augment/clip.ts';
-import { frameFeatures, JointEmbedding } from './spatiotemporal.ts';
+import { type AdapterOptions, addLoraTo, spatioTemporalAdapters, spatioTemporalPrefix } from './adapters.ts';
+import { JointEmbedding, shift } from './spatiotemporal.ts';
+import type { SpatioTemporalAdapter } from './st-adapter.ts';
 import { type TemporalHead, type TemporalHeadName, temporalHeads } from './temporal.ts';
 
 export interface ActionClipOptions {
@@ -21,6 +23,8 @@ export interface ActionClipOptions {
   readonly positionDeviation?: number;
   /** Conv_1D as in the released code (see spec of the checkpoints) rather than as intended. */
   readonly scrambledConvolution?: boolean;
+  /** Few parameters beside those of the towers, that start without effect. ST-Adapters go with neither joint nor shift. */
+  readonly adapter?: AdapterOptions;
   readonly dropout?: number;
   readonly embeddingDropout?: number;
   readonly generator?: Generator;
@@ -32,14 +36,21 @@ export class ActionCLIP extends Module {
   /** The post-network prompt. */
   fusion: TemporalHead;
   joint: JointEmbedding | undefined;
+  /** ST-Adapters, one for each block of the image tower, if they are the adapter. */
+  spatioTemporal: SpatioTemporalAdapter[];
   readonly frames: number;
   readonly options: ActionClipOptions;
 
   constructor(options: ActionClipOptions) {
     super();
-    const { sizes, frames, temporal = 'Transf', generator = defaultGenerator() } = options;
+    const { sizes, frames, temporal = 'Transf', adapter, generator = defaultGenerator() } = options;
     if (options.joint && temporal !== 'meanP')
       throw new ShapeError(`ActionCLIP: joint with the head ${temporal}`, 'joint gives one feature a clip: use meanP');
+    if (adapter?.kind === 'st-adapter' && (options.joint || options.shift))
+      throw new ShapeError(
+        `ActionCLIP: ST-Adapters with ${options.joint ? 'joint' : 'shift'}`,
+        'both change the input of blocks over time: choose one',
+      );
     this.options = options;
     this.frames = frames;
     this.clip = new CLIP(sizes, {
@@ -58,15 +69,21 @@ export class ActionCLIP extends Module {
       ...(options.scrambledConvolution === undefined ? {} : { scrambledConvolution: options.scrambledConvolution }),
     });
     this.joint = options.joint ? new JointEmbedding(frames, sizes.vision.width, generator) : undefined;
+    // After all else, so that a seed gives a model with an adapter the other parameters of the one without.
+    if (adapter?.kind === 'lora') addLoraTo(this.clip, adapter, generator);
+    this.spatioTemporal =
+      adapter?.kind === 'st-adapter' ? spatioTemporalAdapters(sizes.vision, adapter, generator) : [];
   }
 
   /**
-   * Parameters by the names of checkpoints: CLIP's own names, the joint prompt's among those of the image tower, the
-   * temporal head's under `fusion.`.
+   * Parameters by the names of checkpoints: CLIP's own names, those of the joint prompt and of ST-Adapters among those of
+   * the image tower, the temporal head's under `fusion.`.
    */
   override *namedParameters(prefix = ''): Iterable<[string, Tensor]> {
     yield* this.clip.namedParameters(prefix);
     if (this.joint) yield* this.joint.namedParameters(`${prefix}visual.`);
+    for (const [layer, adapter] of this.spatioTemporal.entries())
+      yield* adapter.namedParameters(prefix + spatioTemporalPrefix(layer));
     yield* this.fusion.namedParameters(`${prefix}fusion.`);
   }
 
@@ -90,18 +107,21 @@ export class ActionCLIP extends Module {
       const features = visual.encode(this.joint.join(visual.embed(images)));
       return features.reshape([batch, 1, this.clip.sizes.embedding]);
     }
-    const features = frameFeatures(visual, images, count);
+    const features = visual.encode(visual.embed(images), (tokens, layer) => {
+      const adapter = this.spatioTemporal[layer];
+      return adapter === undefined ? shift(tokens, count) : adapter.forward(tokens, count);
+    });
     return features.reshape([batch, count, this.clip.sizes.embedding]);
   }
 
-  /** Whether the image tower sees each frame by itself: no joint prompt and no shifts. */
+  /** Whether the image tower sees each frame by itself: no joint prompt, no shifts and no ST-Adapters. */
   get perFrame(): boolean {
-    return this.joint === undefined && !this.options.shift;
+    return this.joint === undefined && !this.options.shift && this.spatioTemporal.length === 0;
   }
 
   /** Single frames [n, 3, S, S], bytes or normalised, to features [n, embedding], not normalised. For models that are `perFrame`. */
   encodeImages(images: Tensor): Tensor {
-    return frameFeatures(this.clip.visual, normalized(images), undefined);
+    return this.clip.encodeImage(normalized(images));
   }
 
   /** Frames [batch, T, 3, S, S] to video features [batch, embedding], not normalised. */

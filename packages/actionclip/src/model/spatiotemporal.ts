@@ -1,6 +1,5 @@
 /** Pre-network and in-network prompts (paper section 3.3): time inside of the image tower. */
 import { concat, type Generator, Module, normalParameter, type Tensor } from '@actionclip/tensor';
-import type { VisionTransformer } from '@actionclip/transformer';
 
 /** Fraction of the channels that move each way in `shift`. */
 const shiftDivisor = 8;
@@ -65,10 +64,4 @@ export class JointEmbedding extends Module {
     const timed: Tensor = patches.add(this.time_embedding).reshape([batch, (length - 1) * frames, width]);
     return concat([classToken, timed], 1);
   }
-}
-
-/** Features of every frame, [batch · frames, embedding]: plain, or with shifts before each block. */
-export function frameFeatures(visual: VisionTransformer, images: Tensor, shiftOver: number | undefined): Tensor {
-  const tokens = visual.embed(images);
-  return visual.encode(tokens, shiftOver === undefined ? undefined : (x) => shift(x, shiftOver));
 }

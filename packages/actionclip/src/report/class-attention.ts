@@ -12,10 +12,10 @@ export function classAttention(visual: VisionTransformer, images: Tensor): Tenso
   for (const block of blocks.slice(0, -1)) tokens = block.forward(tokens);
   const last = blocks.at(-1);
   if (last === undefined) throw new RangeError('an image tower without blocks attends to nothing');
-  const { in_proj_weight: weight, in_proj_bias: bias, heads } = last.attn;
+  const { heads } = last.attn;
   const [n, length, width] = tokens.shape as readonly [number, number, number];
   const size = width / heads;
-  const packed: Tensor = last.ln_1.forward(tokens).matmul(weight.transpose()).add(bias);
+  const packed: Tensor = last.attn.project(last.ln_1.forward(tokens));
   const parts: Tensor = packed.reshape([n, length, 3, heads, size]).permute(2, 0, 3, 1, 4); // [3, n, heads, length, size]
   const query: Tensor = parts.select(0, 0).narrow(2, 0, 1); // [n, heads, 1, size]
   const scores: Tensor = query.matmul(parts.select(0, 1).transpose()).mul(size ** -0.5); // [n, heads, 1, length]

@@ -1,4 +1,5 @@
 /** What is wrong or odd about a configuration beyond single values: keys together, and keys that nothing reads. */
+import { adapterProblems, unusedSections } from './adapter-config.ts';
 import { type Config, RELEASED_DECAY_FACTOR } from './config.ts';
 import type { ConfigProblem } from './config-problems.ts';
 import { type ConfigFile, IGNORED_KEYS } from './config-schema.ts';
@@ -8,7 +9,7 @@ const MAXIMUM_FRAMES = 77;
 
 /** What single keys cannot tell. */
 export function crossChecks({ data, network, solver, evaluateOnly }: Config, file: ConfigFile): ConfigProblem[] {
-  const problems: ConfigProblem[] = [];
+  const problems: ConfigProblem[] = adapterProblems(network);
   const require = (holds: boolean, path: string[], message: string): void => {
     if (!holds) problems.push({ path, message });
   };
@@ -61,7 +62,7 @@ export function crossChecks({ data, network, solver, evaluateOnly }: Config, fil
 
 /** What is odd about a configuration that can be run: each key that nothing reads, once, and doubts. */
 export function warningsOf(values: unknown, file: ConfigFile, config: Config): string[] {
-  return [...ignoredKeys(values), ...overruledKeys(file, config), ...doubts(config)];
+  return [...ignoredKeys(values), ...unusedSections(file.network), ...overruledKeys(file, config), ...doubts(config)];
 }
 
 function ignoredKeys(values: unknown): string[] {

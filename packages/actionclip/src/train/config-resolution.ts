@@ -1,4 +1,6 @@
 /** From the values of a file to the configuration of a run: keys to fields, with the defaults that depend on others. */
+import { adaptedTowers, type Tower } from '../model/adapters.ts';
+import { adapterOf } from './adapter-config.ts';
 import { BEHAVIOURS, type BehaviourSwitches, type Config, RELEASED_DECAY_FACTOR } from './config.ts';
 import { crossChecks, hasKey, warningsOf } from './config-checks.ts';
 import { type ConfigProblem, problemsOf } from './config-problems.ts';
@@ -42,6 +44,8 @@ function switchesOf({ compatibility, behaviour }: ConfigFile): BehaviourSwitches
 function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
   const { data, network, solver, compatibility } = file;
   const behaviour = switchesOf(file);
+  const adapter = adapterOf(network);
+  const isAdapted = (tower: Tower): boolean => adapter === undefined || adaptedTowers(adapter).includes(tower);
   // The released code reads an absent random_shift as false, which made training there deterministic.
   const randomShift = data.random_shift ?? compatibility === 'corrected';
   return {
@@ -78,9 +82,13 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       joint: network.joint,
       dropout: network.drop_out,
       embeddingDropout: network.emb_dropout,
-      freezeText: network.fix_text || (network.train_only ?? 'text') !== 'text',
-      freezeImage: (network.fix_img && !behaviour.ignoreFixImage) || (network.train_only ?? 'image') !== 'image',
+      freezeText: network.fix_text || (network.train_only ?? 'text') !== 'text' || !isAdapted('text'),
+      freezeImage:
+        (network.fix_img && !behaviour.ignoreFixImage) ||
+        (network.train_only ?? 'image') !== 'image' ||
+        !isAdapted('image'),
       freezeTemporal: (network.train_only ?? 'temporal') !== 'temporal',
+      ...present('adapter', adapter),
       checkpoint: network.checkpoint,
     },
     solver: {

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { templateSetNames } from '../prompts/template-sets.ts';
+import { ADAPTER_SECTIONS, adapterKeys } from './adapter-config.ts';
 
 /** Keys of the official files that the released code does not read and this package does not either, and why. */
 export const IGNORED_KEYS: Readonly<Record<string, string>> = {
@@ -74,6 +75,7 @@ const networkSchema = z.strictObject({
   fix_img: z.boolean().default(false),
   train_only: z.enum(['temporal', 'image', 'text']).optional(),
   checkpoint: z.boolean().default(false),
+  ...adapterKeys,
   type: anything,
   describe: anything,
   bn_momentum: anything,
@@ -141,6 +143,7 @@ export const KNOWN_KEYS: ReadonlyMap<string, readonly string[]> = new Map([
   ['data', Object.keys(dataSchema.shape)],
   ['data.randaug', ['N', 'M']],
   ['network', Object.keys(networkSchema.shape)],
+  ...ADAPTER_SECTIONS,
   ['solver', Object.keys(solverSchema.shape)],
   ['behaviour', Object.keys(behaviourSchema.shape)],
   ['logging', ['print_freq', 'eval_freq']],

@@ -2,6 +2,7 @@
  * The configuration of a run as the program uses it, and the switches between the released code's behaviour and the
  * corrected one.
  */
+import type { AdapterOptions } from '../model/adapters.ts';
 import type { TemplateSetName } from '../prompts/template-sets.ts';
 import type { Averaging } from './weight-average.ts';
 
@@ -68,6 +69,8 @@ export interface NetworkConfig {
   readonly freezeText: boolean;
   readonly freezeImage: boolean;
   readonly freezeTemporal: boolean;
+  /** With one, it alone is trained of the towers; a tower without adapters is frozen. */
+  readonly adapter?: AdapterOptions;
   /** The blocks of both towers are computed again for their gradients, in less memory. */
   readonly checkpoint: boolean;
 }

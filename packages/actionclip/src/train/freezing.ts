@@ -1,18 +1,29 @@
-/** Which parts of a model a run leaves as they are. The logit scale is part of none: it is always trained. */
+/**
+ * Which parts of a model a run leaves as they are. The logit scale is part of none: it is always trained. With adapters
+ * the towers keep CLIP's parameters, and the adapters belong to their towers.
+ */
+
+import { isTemporal } from '../checkpoints/names.ts';
+import { isLora } from '../model/adapters.ts';
 import type { NetworkConfig } from './config.ts';
 
 export type Part = 'text' | 'image' | 'temporal';
+
+/** Parts, and the parameters of both towers that CLIP has. */
+export type Frozen = ReadonlySet<Part | 'CLIP'>;
 
 /** The parts that a run leaves as they are. */
 export function frozenParts({
   freezeText,
   freezeImage,
   freezeTemporal,
-}: Pick<NetworkConfig, 'freezeText' | 'freezeImage' | 'freezeTemporal'>): ReadonlySet<Part> {
-  const frozen: readonly (readonly [Part, boolean])[] = [
+  adapter,
+}: Pick<NetworkConfig, 'freezeText' | 'freezeImage' | 'freezeTemporal' | 'adapter'>): Frozen {
+  const frozen: readonly (readonly [Part | 'CLIP', boolean])[] = [
     ['text', freezeText],
     ['image', freezeImage],
     ['temporal', freezeTemporal],
+    ['CLIP', adapter !== undefined],
   ];
   return new Set(frozen.flatMap(([part, isFrozen]) => (isFrozen ? [part] : [])));
 }
@@ -25,7 +36,10 @@ export function partOf(name: string): Part | undefined {
 }
 
 /** Whether a parameter is one that a run trains. */
-export function isTrained(name: string, frozen: ReadonlySet<Part>): boolean {
+export function isTrained(name: string, frozen: Frozen): boolean {
   const part = partOf(name);
-  return part === undefined || !frozen.has(part);
+  if (part === undefined) return true;
+  return !frozen.has(part) && !(frozen.has('CLIP') && isOfClip(name));
 }
+
+const isOfClip = (name: string): boolean => !isLora(name) && !isTemporal(name);

@@ -55,6 +55,7 @@ export function describeModel(config: Config, choices: ModelChoices = {}): Model
     scrambledConvolution: behaviour.conv1d === 'reshaped',
     dropout: network.dropout,
     embeddingDropout: network.embeddingDropout,
+    ...(network.adapter === undefined ? {} : { adapter: network.adapter }),
     ...(choices.temporalLayers === undefined ? {} : { temporalLayers: choices.temporalLayers }),
     ...(choices.positionDeviation === undefined ? {} : { positionDeviation: choices.positionDeviation }),
     vocabulary: choices.vocabulary ?? 'clip',

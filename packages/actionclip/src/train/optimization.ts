@@ -13,7 +13,7 @@ import {
 } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import type { SolverConfig } from './config.ts';
-import { isTrained, type Part } from './freezing.ts';
+import { type Frozen, isTrained } from './freezing.ts';
 import { type NamedGroup, type NamedParameters, splitGroups } from './parameter-groups.ts';
 
 /** The released code's, in place of PyTorch's 0.9 and 0.999. */
@@ -29,7 +29,7 @@ interface TowerParameters {
   readonly temporal: NamedParameters;
 }
 
-function towersOf(model: ActionCLIP, frozen: ReadonlySet<Part>): TowerParameters {
+function towersOf(model: ActionCLIP, frozen: Frozen): TowerParameters {
   const all = [...model.namedParameters()].filter(([name]) => isTrained(name, frozen));
   const under = (prefix: string): NamedParameters => all.filter(([name]) => name.startsWith(prefix));
   const visual = under('visual.');
@@ -83,7 +83,7 @@ export function optimizerOf(
   model: ActionCLIP,
   solver: SolverConfig,
   options: OptimizerOptions = {},
-  frozen: ReadonlySet<Part> = new Set(),
+  frozen: Frozen = new Set(),
 ): Optimizer {
   const scaling = solver.precision === 'mixed' ? { lossScale: new LossScale() } : {};
   const { groups, build } = optimizers[solver.optimizer];

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Optimizer, StateDict } from '@actionclip/tensor';
 import { CheckpointError } from '../checkpoints/errors.ts';
 import { matchStateDict } from '../checkpoints/match.ts';
+import { printAdapter, sameAdapter } from '../model/adapters.ts';
 import { type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
 import type { TrainingRun } from './trainer.ts';
 import type { WeightAverage } from './weight-average.ts';
@@ -54,6 +55,13 @@ export async function resumeRun(
 ): Promise<RunPlace> {
   const checkpoint = await readTrainingCheckpoint(path);
   const { state } = checkpoint;
+  const [before, now] = [checkpoint.description.adapter, opened.description.adapter];
+  if (!sameAdapter(before, now)) {
+    throw new CheckpointError(
+      `${path}: the run had ${printAdapter(before)}, this one has ${printAdapter(now)}`,
+      'resume with the same network.adapter, or start from its weights with pretrain',
+    );
+  }
   const expected = new Map([...opened.model.namedParameters()].map(([name, { shape }]) => [name, shape] as const));
   const { tensors } = matchStateDict(expected, { source: path, tensors: checkpoint.parameters });
   const { clips, batchSize } = state.data;

@@ -1,9 +1,14 @@
-/** Weights from files into a model: CLIP's to start from, or those of an ActionCLIP that was trained before. */
+/**
+ * Weights from files into a model: CLIP's to start from, or those of an ActionCLIP that was trained before. Adapters that
+ * a file does not have keep their start without effect; those of another LoRA than the model's are merged into the weights.
+ */
+import { weightsFor } from '../checkpoints/adapters.ts';
 import { withCheckpointFile } from '../checkpoints/files.ts';
 import { fillModel } from '../checkpoints/fill.ts';
 import type { MatchOptions } from '../checkpoints/match.ts';
 import { isTemporal } from '../checkpoints/names.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
+import { isLora, isSpatioTemporal } from '../model/adapters.ts';
 
 const isVisual = (name: string): boolean => name.startsWith('visual.');
 
@@ -49,5 +54,13 @@ async function load(
   match: MatchOptions,
   wanted?: (name: string) => boolean,
 ): Promise<void> {
-  await withCheckpointFile(path, (contents) => fillModel(model, contents, match, wanted));
+  await withCheckpointFile(path, (contents) => {
+    const weights = weightsFor(contents, model.options.adapter);
+    return fillModel(model, weights, { ...match, mayBeMissing: orAdapter(match.mayBeMissing) }, wanted);
+  });
 }
+
+const orAdapter =
+  (mayBeMissing: (name: string) => boolean = () => false) =>
+  (name: string): boolean =>
+    isLora(name) || isSpatioTemporal(name) || mayBeMissing(name);

@@ -4,12 +4,14 @@ import { floating, layerNorm } from '../ops/composite.ts';
 import { defaultGenerator, dropout, type Generator } from '../random.ts';
 import { Tensor } from '../tensor.ts';
 import { constantParameter, normalParameter, uniformParameter } from './init.ts';
+import type { LowRankUpdate } from './low-rank.ts';
 import { Module } from './module.ts';
 
-/** x · weightᵀ + bias. Weight [out, in], uniform within 1/√in, as is the bias. */
+/** x · weightᵀ + bias, and a low-rank update where there is one. Weight [out, in], uniform within 1/√in, as is the bias. */
 export class Linear extends Module {
   weight: Tensor;
   bias: Tensor | undefined;
+  lora: LowRankUpdate | undefined;
 
   constructor(
     inSize: number,
@@ -26,7 +28,8 @@ export class Linear extends Module {
   /** [..., in] to [..., out]. */
   forward(x: Tensor): Tensor {
     const product: Tensor = x.matmul(this.weight.transpose());
-    return this.bias ? product.add(this.bias) : product;
+    const output = this.bias ? product.add(this.bias) : product;
+    return this.lora ? output.add(this.lora.forward(x)) : output;
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a checkpoint is, for people: one line for each fact. */
 import { formatBytes } from '../../byte-size.ts';
 import type { CheckpointInspection, InspectedModel } from '../../checkpoints/inspection.ts';
+import { printAdapter } from '../../model/adapters.ts';
 import { bold, type Canvas } from './canvas.ts';
 import { padText, printable } from './text-width.ts';
 
@@ -69,6 +70,7 @@ function modelFacts(model: InspectedModel): Fact[] {
     ['text tower', parameters.textTower],
     ['logit scale', parameters.logitScale],
     ['temporal prompts', parameters.temporalPrompts],
+    ...(model.adapter === null ? [] : [['adapters', parameters.adapters] as const]),
     ['together', parameters.total],
   ] as const;
   const width = Math.max(...rows.map(([, count]) => whole(count).length));
@@ -91,6 +93,7 @@ function modelFacts(model: InspectedModel): Fact[] {
       'temporal prompts',
       `${prompts.join(', ')}; ${frames === null ? 'any number of frames' : several(frames, 'frame')}`,
     ],
+    ['adapter', ...(model.adapter === null ? [] : [printAdapter(model.adapter)])],
     ['parameters', ...rows.map(([name, count]) => `${whole(count).padStart(width)}  ${name}`)],
   ];
 }

@@ -1,0 +1,62 @@
+// network.adapter and its sections: defaults, what they freeze, and what does not go together.
+import { describe, expect, it } from 'vitest';
+import { ConfigError, configFrom } from '../../../packages/actionclip/src/train/config-file.ts';
+
+const resolved = (network: Record<string, unknown>) => configFrom({ data: { label_list: 'labels.csv' }, network });
+const networkOf = (network: Record<string, unknown>) => resolved(network).config.network;
+
+describe('network.adapter', () => {
+  it('is none unless told', () => {
+    expect(networkOf({}).adapter).toBeUndefined();
+    expect(networkOf({ adapter: 'none' })).toEqual(networkOf({}));
+  });
+
+  it('lora has a rank of 8, twice that as alpha, and is in the attention of both towers, unless told', () => {
+    expect(networkOf({ adapter: 'lora' })).toMatchObject({
+      adapter: { kind: 'lora', rank: 8, alpha: 16, layers: ['in_proj', 'out_proj'], towers: ['image', 'text'] },
+      freezeText: false,
+      freezeImage: false,
+    });
+    const lora = { rank: 4, alpha: 2, layers: ['c_proj', 'in_proj'], towers: ['text'] };
+    expect(networkOf({ adapter: 'lora', lora })).toMatchObject({
+      adapter: { kind: 'lora', rank: 4, alpha: 2, layers: ['in_proj', 'c_proj'], towers: ['text'] },
+      freezeText: false,
+      freezeImage: true,
+    });
+  });
+
+  it('st-adapter has the 384 channels of the released code unless told, and freezes the text tower', () => {
+    expect(networkOf({ adapter: 'st-adapter' })).toMatchObject({
+      adapter: { kind: 'st-adapter', channels: 384 },
+      freezeText: true,
+      freezeImage: false,
+    });
+    expect(networkOf({ adapter: 'st-adapter', st_adapter: { channels: 16 } }).adapter).toEqual({
+      kind: 'st-adapter',
+      channels: 16,
+    });
+  });
+
+  it.each([
+    [{ adapter: 'lora', fix_text: true }, 'adapters of the text tower would not be trained, as fix_text or train_only'],
+    [{ adapter: 'lora', train_only: 'temporal' }, 'adapters of the image tower would not be trained'],
+    [{ adapter: 'st-adapter', fix_img: true }, 'adapters of the image tower would not be trained, as fix_img'],
+    [{ adapter: 'st-adapter', tsm: true }, 'st-adapter does not go with tsm'],
+    [{ adapter: 'st-adapter', joint: true, sim_header: 'meanP' }, 'st-adapter does not go with joint'],
+    [{ adapter: 'lora', lora: { rank: 0 } }, 'network.lora.rank'],
+    [{ adapter: 'lora', lora: { layers: [] } }, 'network.lora.layers'],
+    [{ adapter: 'lora', lora: { layers: ['ln_1'] } }, 'network.lora.layers'],
+    [{ adapter: 'lora', lora: { rnk: 2 } }, 'did you mean rank?'],
+    [{ adapter: 'lorra' }, 'network.adapter'],
+  ])('%j is refused by name', (network, message) => {
+    expect(() => networkOf(network)).toThrow(ConfigError);
+    expect(() => networkOf(network)).toThrow(message);
+  });
+
+  it('warns of a section about an adapter that is not chosen', () => {
+    expect(resolved({ lora: { rank: 2 } }).warnings).toEqual([
+      'network.lora is ignored: network.adapter is none; set it to lora',
+    ]);
+    expect(resolved({ adapter: 'lora', lora: { rank: 2 } }).warnings).toEqual([]);
+  });
+});
