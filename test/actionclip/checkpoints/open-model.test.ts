@@ -210,6 +210,11 @@ describe('a model is found', () => {
     expect(opened.labels).toEqual(labels);
     expect(opened.description).toMatchObject({ frames: 5, shortSide: 40, sizes: described });
     expect(opened.model.clip.sizes.vision.heads).toBe(4);
+    const unknown = { description: { ...description, templates: 'of tomorrow' }, labels };
+    const later = await saved('later.safetensors', under('model_state_dict.', weights), unknown);
+    await expect(openCheckpointModel(later)).rejects.toThrow(
+      /trained with the templates "of tomorrow".*actionclip, bare/,
+    );
   });
 });
 

@@ -9,6 +9,7 @@ import {
   openRecognizer,
   optimizerOf,
   Recognizer,
+  TEMPLATE_SETS,
   type VideoOutcome,
   videoFiles,
   writeCheckpoint,
@@ -24,10 +25,12 @@ beforeAll(async () => {
 });
 afterAll(() => device.close());
 
-const { config } = configFrom({ data: { label_list: 'l', num_segments: 4, input_size: 16 } });
+const configOf = (templates: string) =>
+  configFrom({ data: { label_list: 'l', num_segments: 4, input_size: 16, templates } }).config;
 
 /** Writes a checkpoint as training does, of a model whose frames were cut to a shorter side of 16 pixels. */
-async function writeRun(file: string, model: ActionCLIP): Promise<void> {
+async function writeRun(file: string, model: ActionCLIP, templates = 'actionclip'): Promise<void> {
+  const config = configOf(templates);
   const { sizes } = model.options;
   const description = {
     ...describeModel(config, { sizes, vocabulary: tokenizer.toJSON(), temporalLayers: 1 }),
@@ -59,6 +62,20 @@ async function outcomesOf(recognizer: Recognizer, paths: readonly string[]): Pro
 }
 
 describe('a recognizer from the checkpoint of a run', () => {
+  it('puts labels into the texts of its training unless told otherwise', async () => {
+    const model = await smallModel();
+    await withFolder(async (folder) => {
+      const file = path.join(folder, 'best.safetensors');
+      await writeRun(file, model, 'bare');
+      const opened = await openRecognizer(file);
+      expect(opened.templates).toEqual(['{}']);
+      const own = await opened.embedLabels(labels);
+      expect(own.templates).toBe(1);
+      expect(own.rows).toEqual((await opened.embedLabels(labels, { templates: ['{}'] })).rows);
+      expect((await opened.embedLabels(labels, { templates: ['a {}', 'the {}'] })).templates).toBe(2);
+    });
+  });
+
   it('is that of the model in memory, cutting frames as in training, and goes on after broken videos', async () => {
     const model = await smallModel();
     const paths = ['25_mp4_five_frames.mp4', '31_bad_textfile.mp4', '32_bad_zero_bytes.mp4', '24_mp4_single_frame.mp4'];
@@ -68,6 +85,7 @@ describe('a recognizer from the checkpoint of a run', () => {
       const opened = await openRecognizer(file);
       const found = await outcomesOf(opened, paths.map(robust));
       const expected = await outcomesOf(new Recognizer(model, tokenizer, { shortSide: 16 }), paths.map(robust));
+      expect(opened.templates).toEqual(TEMPLATE_SETS.actionclip.templates);
       expect(found).toEqual(expected);
       expect(found.map((outcome) => ('error' in outcome ? 'error' : outcome.classification.frames))).toEqual([
         5,

@@ -4,6 +4,7 @@ import { BytePairTokenizer, createClipTokenizer, TokenizerError } from '@actionc
 import { ActionCLIP } from '../model/action-clip.ts';
 import type { TemporalHeadName } from '../model/temporal.ts';
 import type { ModelDescription } from '../train/model-description.ts';
+import { modelOptions } from '../train/model-options.ts';
 import type { CheckpointContents } from './contents.ts';
 import { type DescribedCheckpoint, describeCheckpoint, isFrames, MAXIMUM_FRAMES, type TowerHeads } from './describe.ts';
 import { CheckpointError } from './errors.ts';
@@ -66,8 +67,7 @@ export async function modelOf(contents: CheckpointContents, options: OpenModelOp
   const found = describeCheckpoint(contents, options.heads);
   const description = overridden(found.description, options, source);
   const otherHead = description.temporal !== found.description.temporal;
-  const { vocabulary: _, shortSide: __, ...shape } = description;
-  const model = new ActionCLIP({ ...shape, generator: new Generator(0) }).eval();
+  const model = new ActionCLIP({ ...modelOptions(description), generator: new Generator(0) }).eval();
   // The vocabulary is put together while the values are read.
   const [{ missing, unused }, tokenizer] = await Promise.all([
     fillModel(model, contents, {

@@ -5,6 +5,7 @@
 import { TensorError } from '@actionclip/tensor';
 import { type ClipSizes, inferSizes } from '@actionclip/transformer';
 import type { TemporalHeadName } from '../model/temporal.ts';
+import { templateSet, templateSetNames } from '../prompts/template-sets.ts';
 import type { ModelDescription } from '../train/model-description.ts';
 import { adapterOf } from './adapters.ts';
 import type { CheckpointContents } from './contents.ts';
@@ -171,6 +172,12 @@ function ownDescription({ source, scalars }: CheckpointContents): ModelDescripti
   const value = parsed(text);
   if (!isDescription(value)) {
     throw new CheckpointError(`${source}: the metadata has no readable description`, 'the file is damaged');
+  }
+  if (value.templates !== undefined && templateSet(value.templates) === undefined) {
+    throw new CheckpointError(
+      `${source}: it was trained with the templates "${value.templates}", which are not among ${templateSetNames.join(', ')}`,
+      'the file is damaged, or of a later version of this package',
+    );
   }
   return value;
 }

@@ -2,13 +2,13 @@
 import { Generator } from '@actionclip/tensor';
 import { ActionCLIP } from '../model/action-clip.ts';
 import type { ModelDescription } from '../train/model-description.ts';
+import { modelOptions } from '../train/model-options.ts';
 import type { CheckpointContents } from './contents.ts';
 import { matchNames } from './match.ts';
 
 /** The shapes of a model's parameters by their names; no value is computed. */
 export function modelShapes(description: ModelDescription): Map<string, readonly number[]> {
-  const { vocabulary: _, shortSide: __, ...shape } = description;
-  const model = new ActionCLIP({ ...shape, generator: new Generator(0) });
+  const model = new ActionCLIP({ ...modelOptions(description), generator: new Generator(0) });
   return new Map([...model.namedParameters()].map(([name, parameter]) => [name, parameter.shape]));
 }
 

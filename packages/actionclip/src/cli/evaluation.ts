@@ -15,6 +15,7 @@ import { zeroShotReport } from '../evaluate/zero-shot-report.ts';
 import { resolveWeights } from '../hub/resolve.ts';
 import { cleanLabels } from '../prompts/label-cleaning.ts';
 import { readTemplates } from '../prompts/template-files.ts';
+import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { writeReport } from '../report/report.ts';
 import type { EvalValues } from './commands/eval.ts';
 import { openDeviceFrom } from './device-options.ts';
@@ -29,7 +30,7 @@ const namedBroken = 20;
 
 export async function runEvaluation(values: EvalValues, terminal: Terminal): Promise<void> {
   const { weights: name = '', interpolate, alpha, json, scores, html } = values;
-  const templates = await readTemplates(values.templates ?? defaultTemplates);
+  const asked = values.templates === undefined ? undefined : await readTemplates(values.templates);
   const needsModel = values.list !== undefined && values.labelsFile === undefined;
   const early = needsModel ? undefined : await select(values, terminal);
   const weights = await resolveWeights(name, weightsProgress(terminal));
@@ -39,7 +40,7 @@ export async function runEvaluation(values: EvalValues, terminal: Terminal): Pro
     const subjects: EvaluationSubject[] = [];
     for (const share of pretrained === undefined ? [undefined] : (alpha ?? [0.5])) {
       const mixture = pretrained === undefined || share === undefined ? undefined : { pretrained, alpha: share };
-      subjects.push(await evaluateOne({ values, weights, mixture, templates, early }, terminal));
+      subjects.push(await evaluateOne({ values, weights, mixture, asked, early }, terminal));
     }
     const [first] = subjects;
     if (first === undefined) return;
@@ -59,19 +60,18 @@ export async function runEvaluation(values: EvalValues, terminal: Terminal): Pro
   }
 }
 
-const defaultTemplates = 'actionclip';
-
 interface OneEvaluation {
   readonly values: EvalValues;
   readonly weights: string;
   readonly mixture: EvaluationSubject['mixture'];
-  readonly templates: readonly string[];
+  /** Templates, where the options name some. */
+  readonly asked: readonly string[] | undefined;
   /** Clips, where their classes do not depend on the model. */
   readonly early: SelectedClips | undefined;
 }
 
 async function evaluateOne(
-  { values, weights, mixture, templates, early }: OneEvaluation,
+  { values, weights, mixture, asked, early }: OneEvaluation,
   terminal: Terminal,
 ): Promise<EvaluationSubject> {
   const { frames, clips: places = 1, crops } = values;
@@ -99,7 +99,9 @@ async function evaluateOne(
     sayClips(selected, values, terminal);
   }
   const views = { clips: places, crops: crops === '3' ? 3 : 1 } as const;
-  const { shortSide } = description;
+  const { shortSide, templates: trained = 'actionclip' } = description;
+  const templateName = values.templates ?? trained;
+  const templates = asked ?? TEMPLATE_SETS[trained].templates;
   const kept = { onProblem: terminal.say };
   const space = mixture === undefined ? rememberedTextSpace(model, weights, kept) : textSpace(model, nodeDigest);
   const result = await evaluateZeroShot(model, {
@@ -119,7 +121,6 @@ async function evaluateOne(
   });
   terminal.progress('');
   for (const parameter of model.parameters()) parameter.dispose();
-  const templateName = values.templates ?? defaultTemplates;
   return { weights, mixture, labels, selected, templates, templateName, views, frames: model.frames, result };
 }
 

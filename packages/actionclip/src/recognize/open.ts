@@ -7,6 +7,7 @@ import type { TextCache } from '../evaluate/text-cache.ts';
 import { rememberedTextSpace } from '../evaluate/text-cache-files.ts';
 import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
 import { throwIfInterrupted } from '../interrupted.ts';
+import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { type NamedVideo, Recognizer, type RecognizerOptions } from './recognizer.ts';
 
 /** Which model of the weights (see `openCheckpointModel`), and what to tell while they are fetched. */
@@ -30,8 +31,9 @@ export async function openRecognizer(weights: string, options: OpenRecognizerOpt
   if (device !== undefined) setDefaultDevice(typeof device === 'string' ? await openDevice(device) : device);
   const { model, tokenizer, description } = await openCheckpointModel(path, options);
   throwIfInterrupted(signal);
-  const { shortSide } = description;
+  const { shortSide, templates = 'actionclip' } = description;
   return new Recognizer(model, tokenizer, {
+    templates: TEMPLATE_SETS[templates].templates,
     ...(shortSide === undefined ? {} : { shortSide }),
     ...(precision === undefined ? {} : { precision }),
     ...(cache === undefined ? {} : { texts: async () => ({ cache, space: await rememberedTextSpace(model, path) }) }),

@@ -11,6 +11,7 @@ import { promptTokens } from '../evaluate/prompt-tokens.ts';
 import { cachedPrompts, type TextCacheSpace } from '../evaluate/text-cache.ts';
 import { throwIfInterrupted } from '../interrupted.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
+import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { embedVideo } from './embed.ts';
 import { scoreViews } from './score.ts';
 import { VideoTowers } from './towers.ts';
@@ -32,6 +33,8 @@ export interface RecognizerOptions {
    * faster; f32 unless told.
    */
   readonly precision?: 'f32' | 'mixed';
+  /** Texts around the labels where none are asked for; the sixteen of ActionCLIP unless told. */
+  readonly templates?: readonly string[];
   /** Where text features are kept that were computed before; asked for when labels are first encoded. */
   readonly texts?: () => Promise<TextCacheSpace>;
 }
@@ -58,11 +61,19 @@ export class Recognizer {
     this.#texts = new FeatureEncoder(model);
   }
 
+  /** Texts around the labels where none are asked for. */
+  get templates(): readonly string[] {
+    return this.#options.templates ?? TEMPLATE_SETS.actionclip.templates;
+  }
+
   /**
    * Unit features of every label in every template.
    * @throws PromptError for an empty label or a template without its place, TextTooLongError for a prompt beyond the context.
    */
-  async embedLabels(labels: readonly string[], { templates, signal }: LabelOptions = {}): Promise<PromptFeatures> {
+  async embedLabels(
+    labels: readonly string[],
+    { templates = this.templates, signal }: LabelOptions = {},
+  ): Promise<PromptFeatures> {
     throwIfInterrupted(signal);
     const { context } = this.model.clip.sizes.text;
     const tokens = promptTokens(labels, this.tokenizer, context, templates);

@@ -22,7 +22,7 @@ export interface ViewOptions {
 
 /** Texts around the labels. */
 export interface LabelOptions {
-  /** Texts with `{}`; the sixteen of ActionCLIP unless told. */
+  /** Texts with `{}`; those of the recognizer unless told. */
   readonly templates?: readonly string[];
   readonly signal?: AbortSignal;
 }

@@ -7,14 +7,18 @@ import { BytePairTokenizer, createClipTokenizer, type SavedTokenizer } from '@ac
 import { type ClipSizes, type PresetName, presets } from '@actionclip/transformer';
 import { ActionCLIP, type ActionClipOptions } from '../model/action-clip.ts';
 import { nearest } from '../nearest.ts';
+import type { TemplateSetName } from '../prompts/template-sets.ts';
 import type { Config } from './config.ts';
 import { ConfigError } from './config-file.ts';
+import { modelOptions } from './model-options.ts';
 
 export interface ModelDescription extends Omit<ActionClipOptions, 'generator'> {
   /** OpenAI's vocabulary, or one of the model's own. */
   readonly vocabulary: 'clip' | SavedTokenizer;
   /** Shorter side of evaluated frames, in pixels, before the centre crop; the released proportion if absent. */
   readonly shortSide?: number;
+  /** The set of texts around the labels that it is trained with; the 16 of the paper if absent. */
+  readonly templates?: TemplateSetName;
 }
 
 export interface OpenedModel {
@@ -59,6 +63,7 @@ export function describeModel(config: Config, choices: ModelChoices = {}): Model
     ...(choices.temporalLayers === undefined ? {} : { temporalLayers: choices.temporalLayers }),
     ...(choices.positionDeviation === undefined ? {} : { positionDeviation: choices.positionDeviation }),
     vocabulary: choices.vocabulary ?? 'clip',
+    ...(data.templates === 'actionclip' ? {} : { templates: data.templates }),
   };
 }
 
@@ -73,7 +78,7 @@ function presetOf(name: string): ClipSizes {
 
 /** Makes a model with initial parameters drawn from `seed`, and its tokenizer. */
 export async function openModel(description: ModelDescription, seed: number): Promise<OpenedModel> {
-  const { vocabulary, shortSide: _, ...options } = description;
+  const { vocabulary } = description;
   const generator = new Generator(seed);
   const tokenizer = vocabulary === 'clip' ? await createClipTokenizer() : BytePairTokenizer.fromJSON(vocabulary);
   const { vocabulary: rows } = description.sizes.text;
@@ -82,7 +87,7 @@ export async function openModel(description: ModelDescription, seed: number): Pr
       `network.arch: the vocabulary of ${tokenizer.vocabularySize} tokens needs more than the model's ${rows} rows`,
     ]);
   }
-  const model = new ActionCLIP({ ...options, generator });
+  const model = new ActionCLIP({ ...modelOptions(description), generator });
   await model.initialize();
   return { description, model, tokenizer, generator };
 }

@@ -12,7 +12,11 @@ const classifyOptions = {
   labels: { place: 'LIST', kind: text, help: 'the actions to choose from: "archery, juggling balls"' },
   labelsFile: { place: 'FILE', kind: text, help: 'or a file of them: CSV with the header "id,name", or one on a line' },
   ...recognizerOptions,
-  templates: { place: 'SET|FILE', kind: text, help: "texts around the labels; actionclip, the paper's 16" },
+  templates: {
+    place: 'SET|FILE',
+    kind: text,
+    help: "texts around the labels; those of the training, or actionclip, the paper's 16",
+  },
   top: { place: 'N', kind: wholeFrom(1), help: 'how many labels are shown; 5' },
   json: { help: 'one JSON object a line for each video, as in docs/classify-json.md' },
   html: { place: 'FILE', kind: text, help: 'also write a page with pictures, bars, curves and timelines' },
@@ -41,9 +45,10 @@ Sets of templates: ${templateSetNames.join(', ')}; a FILE has one on each line, 
     const { readTemplates } = await import('../../prompts/template-files.ts');
     const { videosAt } = await import('../videos.ts');
     const labels = await labelsFrom(values);
-    const templates = await readTemplates(values.templates ?? 'actionclip');
+    const asked = values.templates === undefined ? undefined : await readTemplates(values.templates);
     const videos = await videosAt(paths, values.tolerateDamage ? 'tolerate' : 'error');
     const { recognizer, weights, close } = await openRecognizerFrom(values, terminal);
+    const templates = asked ?? recognizer.templates;
     const request = { videos, labels, templates, views, weights, values, recognizer };
     const show = await presenter(request, terminal);
     const broken = await untilInterrupted(terminal.signal, classifyVideos(request, show, terminal).finally(close));

@@ -45,7 +45,7 @@ export const evalOptions = {
   templates: {
     place: 'NAME|FILE',
     kind: text,
-    help: 'texts around the labels; actionclip, the 16 of the paper, unless told',
+    help: 'texts around the labels; those of the training unless told, or actionclip, the 16 of the paper',
   },
   labelCleaning: {
     place: 'MODE',

@@ -6,7 +6,11 @@ import { openRecognizerFrom, recognizerOptions, viewOptionsOf } from '../recogni
 const searchOptions = {
   in: { place: 'FOLDER', kind: text, help: 'where the videos are, at any depth' },
   ...recognizerOptions,
-  templates: { place: 'NAME|FILE', kind: text, help: "texts around what is searched for; actionclip, the paper's 16" },
+  templates: {
+    place: 'NAME|FILE',
+    kind: text,
+    help: "texts around what is searched for; those of the training, or actionclip, the paper's 16",
+  },
   top: { place: 'N', kind: wholeFrom(1), help: 'how many videos are shown; 10' },
   index: { place: 'FILE', kind: text, help: 'where the index is; one for each folder in the cache folder unless told' },
   json: { help: 'one JSON object a video: path, start and end in seconds, similarity' },
@@ -23,17 +27,27 @@ export const search = defineCommand({
   notes: `Each video is read once; its features stay in the index until the file changes. The similarity is the cosine of
 video and text, which only its order in one search gives a meaning.`,
   async run({ values, positionals: [wanted = ''] }, terminal) {
-    const { in: folder, top = 10, json, templates = 'actionclip' } = values;
+    const { in: folder, top = 10, json } = values;
     if (folder === undefined) throw new OptionError('--in is missing', 'name the folder of the videos');
     const { runSearch } = await import('../search.ts');
     const { readTemplates } = await import('../../prompts/template-files.ts');
-    const texts = await readTemplates(templates);
+    const asked = values.templates === undefined ? undefined : await readTemplates(values.templates);
     const views = viewOptionsOf(values);
     const { recognizer, weights, close } = await openRecognizerFrom(values, terminal);
     try {
       const given = values.index === undefined ? {} : { index: values.index };
       await runSearch(
-        { wanted, folder, templates: texts, top, views, recognizer, weights, json: json === true, ...given },
+        {
+          wanted,
+          folder,
+          templates: asked ?? recognizer.templates,
+          top,
+          views,
+          recognizer,
+          weights,
+          json: json === true,
+          ...given,
+        },
         terminal,
       );
     } finally {
