@@ -5,6 +5,8 @@ import {
   formatBar,
   formatDuration,
   formatNumber,
+  formatPreparation,
+  formatPreparationBar,
   formatProgress,
   formatRate,
   Progress,
@@ -41,6 +43,16 @@ describe('a line of progress', () => {
       'epoch 3/50  step 120/480  loss 1.235  lr 5.00e-6  85.3 clips/s  data wait 4%  left 1h 05m  ' +
         'memory 1.20 GB  device 310.5 MB',
     );
+  });
+
+  it('tells of work before the steps how much is done, how fast, and what is left', () => {
+    const state = { what: 'clip views encoded', done: 320, total: 6480, perSecond: 85.34 };
+    expect(formatPreparation(state)).toBe('clip views encoded 320/6480  85.3/s  left 1m 12s');
+    expect(formatPreparationBar(state, 80)).toBe(`clip views encoded ━${'─'.repeat(19)} 320/6480  85.3/s  left 1m 12s`);
+    expect(formatPreparationBar(state, 60)).toMatch(/320\/6480 {2}85\.3\/s$/);
+    for (let columns = 0; columns < 90; columns++) {
+      expect(formatPreparationBar(state, columns).length).toBeLessThanOrEqual(columns);
+    }
   });
 
   it('fits any width on a terminal, and keeps the loss and the time left longest', () => {

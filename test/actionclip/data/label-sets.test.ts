@@ -10,7 +10,7 @@ import {
 } from '../../../packages/actionclip/src/data/lists.ts';
 import { Random } from '../../../packages/actionclip/src/data/random.ts';
 import { joinLists } from '../../../packages/actionclip/src/evaluate/clip-selection.ts';
-import { classInput, drawTokens } from '../../../packages/actionclip/src/train/batch-inputs.ts';
+import { classInput, drawTexts } from '../../../packages/actionclip/src/train/batch-inputs.ts';
 
 describe('a list file with several classes on a line', () => {
   it('has them joined by commas, with or without frames; one alone is what it always was', () => {
@@ -101,7 +101,7 @@ describe('a batch', () => {
   it('has prompts of all the classes of a clip in turn, the same at the same place', () => {
     const prompts = { tokens: Int32Array.of(0, 1, 2, 10, 11, 12), length: 1, templates: 2, classes: 3 };
     const drawn = (batchIndex: number): number[] => [
-      ...drawTokens(at(batchIndex), entries, prompts, new Random(5)).data,
+      ...drawTexts(at(batchIndex), entries, prompts, new Random(5)).data,
     ];
     const all = Array.from({ length: 20 }, (_, index) => drawn(index));
     expect(new Set(all.map(([first]) => first))).toEqual(new Set([1, 11]));

@@ -44,6 +44,7 @@ const partsOf = (names: readonly string[]): string[] =>
   [...new Set(names.map((name) => partOf(name.replace(/\.exp_avg$/, '')) ?? 'scale'))].sort();
 
 let device: Device;
+let everything: ReturnType<typeof twoSteps> | undefined;
 beforeAll(async () => {
   device = await openDevice('wasm', { threads: 1, engineFlags: false });
   setDefaultDevice(device);
@@ -52,7 +53,8 @@ afterAll(() => device.close());
 
 describe('network.train_only', () => {
   it.each(parts)('%s moves this part and the logit scale, keeps no state for others, and does less', async (part) => {
-    const all = await twoSteps({});
+    everything ??= twoSteps({});
+    const all = await everything;
     expect(all.moved).toEqual(['image', 'scale', 'temporal', 'text']);
     const one = await twoSteps({ train_only: part });
     expect(one.moved).toEqual([part, 'scale'].sort());
@@ -62,7 +64,7 @@ describe('network.train_only', () => {
 
   it('is what freezing the other parts is', () => {
     expect(frozenParts(configOf({ train_only: 'temporal' }).network)).toEqual(new Set(['text', 'image']));
-    expect(configOf({ train_only: 'temporal' })).toEqual(configOf({ fix_text: true, fix_img: true }));
+    expect(configOf({ train_only: 'temporal' }).network).toEqual(configOf({ fix_text: true, fix_img: true }).network);
     expect(frozenParts(configOf({}).network)).toEqual(new Set());
     expect(isTrained('logit_scale', new Set(parts))).toBe(true);
   });

@@ -30,6 +30,8 @@ export interface ClipDatasetDescription {
   readonly source?: FrameSourceOptions;
   /** seed of sampling and augmentation; default 0 */
   readonly seed?: number;
+  /** how many draws of its frames and augmentation a clip has: epochs take them in turn; each has its own if absent */
+  readonly draws?: number;
   /** bytes of decoded frames kept in memory, shared out among the workers; default 0 */
   readonly cacheBytes?: number;
 }
@@ -70,7 +72,8 @@ export class ClipDataset {
   async load(index: number, epoch: number): Promise<LoadedClip> {
     const entry = this.description.entries[index];
     if (entry === undefined) throw new DataError(`there is no clip ${index}`, `expected 0 to ${this.length - 1}`);
-    const random = this.#random.fork('clip', epoch, index);
+    const { draws = Number.POSITIVE_INFINITY } = this.description;
+    const random = this.#random.fork('clip', epoch % draws, index);
     const choose = (frameCount: number): number[] => this.#sampled(frameCount, random.fork('frames'));
     const opened = once(() => openFrameSource(entry.path, this.description.source));
     try {

@@ -55,6 +55,12 @@ export interface ClipBatch extends LoaderPosition {
   readonly waitMilliseconds: number;
 }
 
+/** The clip for one place of a batch: its own, or the one that replaces it. */
+export interface LoadedPlace {
+  readonly index: number;
+  readonly clip: LoadedClip;
+}
+
 /** Draws for one place before the data set is held to be unreadable. */
 const replacementAttempts = 10;
 
@@ -103,6 +109,15 @@ export class ClipLoader {
     return Int32Array.from(indices);
   }
 
+  /** The clips of each batch of an epoch from batch `first` on, before any is replaced or left out. */
+  *places(epoch: number, first: number): Generator<{ batchIndex: number; indices: Int32Array }, void, undefined> {
+    const { batchSize } = this.#options;
+    const order = this.order(epoch);
+    for (let batchIndex = first; batchIndex < this.batchesPerEpoch; batchIndex++) {
+      yield { batchIndex, indices: order.subarray(batchIndex * batchSize, (batchIndex + 1) * batchSize) };
+    }
+  }
+
   /**
    * Batches from a position to the end of epoch `lastEpoch` (by default of the position's own). Loading ahead goes on
    * across the end of an epoch. Under `skip` a batch may have fewer clips, and one without any is left out.
@@ -144,19 +159,16 @@ export class ClipLoader {
     from: LoaderPosition,
     lastEpoch: number,
   ): Generator<{ position: LoaderPosition; indices: Int32Array }, void, undefined> {
-    const { batchSize } = this.#options;
     for (let epoch = from.epoch; epoch <= lastEpoch; epoch++) {
-      const order = this.order(epoch);
       const first = epoch === from.epoch ? from.batchIndex : 0;
-      for (let batchIndex = first; batchIndex < this.batchesPerEpoch; batchIndex++) {
-        const indices = order.subarray(batchIndex * batchSize, (batchIndex + 1) * batchSize);
+      for (const { batchIndex, indices } of this.places(epoch, first)) {
         yield { position: { epoch, batchIndex }, indices };
       }
     }
   }
 
   async #load(position: LoaderPosition, order: Int32Array): Promise<Omit<ClipBatch, 'waitMilliseconds'>> {
-    const places = await Promise.all([...order].map((index) => this.#loadPlace(index, position.epoch)));
+    const places = await Promise.all([...order].map((index) => this.loadPlace(index, position.epoch)));
     const clips = places.filter((place) => place !== undefined);
     const segments = this.dataset.sampling.segments * viewCount(this.dataset);
     const side = this.dataset.pipeline.inputSize;
@@ -172,8 +184,11 @@ export class ClipLoader {
     };
   }
 
-  /** The clip for one place of a batch, or its replacement, or undefined if it is left out. */
-  async #loadPlace(wanted: number, epoch: number): Promise<{ index: number; clip: LoadedClip } | undefined> {
+  /**
+   * The clip for one place of a batch, or its replacement, or undefined if it is left out.
+   * @throws DataError for a clip that cannot be read where `corruptClips` is `error`
+   */
+  async loadPlace(wanted: number, epoch: number): Promise<LoadedPlace | undefined> {
     const { corruptClips } = this.#options;
     const replacements = this.#random.fork('replacement', epoch, wanted);
     let index = wanted;

@@ -20,7 +20,9 @@ export interface FileTextCacheOptions {
   readonly limitBytes?: number;
   /** Files; 512 if absent. */
   readonly limitFiles?: number;
-  /** Called with a sentence where something could not be kept. */
+  /** What the rows are, in sentences; `Text features` if absent. */
+  readonly what?: string;
+  /** Called with a sentence where something could not be kept, or was damaged. */
   readonly onProblem?: (message: string) => void;
 }
 
@@ -39,6 +41,7 @@ export function openFileTextCache({
   folder = textCacheFolder(),
   limitBytes = 512 * megabyte,
   limitFiles = 512,
+  what = 'Text features',
   onProblem = () => {},
 }: FileTextCacheOptions = {}): TextCache {
   return {
@@ -47,9 +50,9 @@ export function openFileTextCache({
       const found = new Map<string, Float32Array>();
       for (const name of await piecesOf(folder, space)) {
         if (found.size === wanted.size) break;
-        const rows = await readPiece(join(folder, name), space);
+        const rows = await readPiece(join(folder, name), space, onProblem);
         const before = found.size;
-        for (const [key, row] of rows) if (wanted.has(key)) found.set(key, row);
+        for (const [key, row] of rows) if (wanted.has(key)) found.set(key, row.slice());
         if (found.size > before) await markUsed(join(folder, name));
       }
       return found;
@@ -62,7 +65,7 @@ export function openFileTextCache({
         await writeFileAtomically(join(folder, `${space}-${sha256Hex(bytes)}.safetensors`), bytes);
         await prune(folder, limitBytes, limitFiles);
       } catch (error) {
-        onProblem(`Text features are not kept for the next time: ${messageOf(error)}`);
+        onProblem(`${what} are not kept for the next time: ${messageOf(error)}`);
       }
     },
   };
@@ -94,11 +97,16 @@ function serializePiece(space: string, rows: ReadonlyMap<string, Float32Array>):
   );
 }
 
-/** The rows of a piece; none of one that is damaged, which is removed so that its rows are written again. */
-async function readPiece(path: string, space: string): Promise<ReadonlyMap<string, Float32Array>> {
+/** The rows of a piece; none of one that is damaged, which is told, and removed so that its rows are written again. */
+async function readPiece(
+  path: string,
+  space: string,
+  onProblem: (message: string) => void,
+): Promise<ReadonlyMap<string, Float32Array>> {
   const bytes = await readFile(path).catch(() => undefined);
   if (bytes === undefined) return new Map();
   if (!path.endsWith(`${sha256Hex(bytes)}.safetensors`)) {
+    onProblem(`${path} is damaged: what it held is computed again`);
     await rm(path, { force: true }).catch(() => undefined);
     return new Map();
   }
@@ -129,7 +137,7 @@ async function markUsed(path: string): Promise<void> {
   await utimes(path, now, now).catch(() => undefined);
 }
 
-const kept = /^[0-9a-f]{64}(?:-[0-9a-f]{64}\.safetensors|\.space)$/;
+const kept = /^[0-9a-f]{64}(?:-[0-9a-f]{64}\.safetensors|\.space|\.contents)$/;
 
 /** Removes what is beyond the bounds, of all spaces together. What is not of this cache is left alone. */
 async function prune(folder: string, limitBytes: number, limitFiles: number): Promise<void> {

@@ -139,6 +139,7 @@ function configOf(dataset: ActionDataset, options: RunOptions, init: Start | und
       input_size: options.size ?? init?.description.sizes.vision.resolution ?? smallInput,
       batch_size: options.batchSize ?? 32,
       workers: options.workers ?? 1,
+      feature_views: options.featureViews,
     },
     network: { arch: 'small', sim_header: options.head ?? 'Transf', ...networkOf(options) },
     solver: {

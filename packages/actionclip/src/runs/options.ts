@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly lr?: number;
   readonly head?: TemporalHeadName;
   readonly precision?: 'f32' | 'mixed';
+  /** Views of each clip whose features are kept, where the image tower is frozen. */
+  readonly featureViews?: number;
   readonly trainOnly?: 'temporal' | 'image' | 'text';
   readonly checkpoint?: 'on' | 'off';
   readonly seed?: number;

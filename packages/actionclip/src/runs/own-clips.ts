@@ -79,6 +79,7 @@ function clipsConfig(options: RunOptions, init: Start | undefined): Config {
       workers: options.workers ?? 1,
       shots: options.shots,
       replace_underscores: true,
+      feature_views: options.featureViews,
     },
     network: { arch: 'small', sim_header: options.head ?? ofClips?.temporal ?? 'Transf', ...networkOf(options) },
     solver: {
@@ -113,6 +114,7 @@ function overridesOf(options: RunOptions): ConfigOverrides {
       batch_size: options.batchSize,
       workers: options.workers,
       shots: options.shots,
+      feature_views: options.featureViews,
     }),
     network: given({ sim_header: options.head, ...networkOf(options) }),
     solver: given({

@@ -11,7 +11,7 @@ export interface HostInput {
   readonly shape: readonly number[];
 }
 
-/** Frames [B, T, 3, S, S], tokens [B, length] and classes [B]. */
+/** Frames [B, T, 3, S, S], tokens [B, length] (or features of either, as the step takes them) and classes [B]. */
 export type HostBatch = readonly [frames: HostInput, tokens: HostInput, labels: HostInput];
 
 /** What a step will need, and what of it does not run in its fastest form. */

@@ -53,6 +53,10 @@ export function crossChecks({ data, network, solver, evaluateOnly }: Config, fil
     'network',
     'train_only',
   ], `only the logit scale is left to train, as ${temporalHead === 'meanP' ? 'meanP has no parameters' : 'fix_text or fix_img freezes the same part'}; leave another part free`);
+  require(evaluateOnly || freezeImage || data.featureViews === undefined, [
+    'data',
+    'feature_views',
+  ], 'features are kept of a frozen image tower only; set network.fix_img or train_only: temporal, or leave it out');
   require(!network.joint || network.temporalHead === 'meanP', [
     'network',
     'joint',

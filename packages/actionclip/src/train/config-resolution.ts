@@ -69,6 +69,7 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       workers: data.workers,
       randAugment: { operations: data.randaug.N, magnitude: data.randaug.M },
       randomShift,
+      ...present('featureViews', featureViewsOf(file)),
       labelCleaning: { underscores: data.replace_underscores, camelCase: data.split_camel_case },
       templates: data.templates,
       ...present('shots', data.shots),
@@ -121,6 +122,15 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       tensorboard: file.output.tensorboard,
     },
   };
+}
+
+/** Views that a temporal head alone is trained on unless the file says. */
+const DEFAULT_FEATURE_VIEWS = 4;
+
+/** 0 asks for draws of every epoch's own. */
+function featureViewsOf({ data, network }: ConfigFile): number | undefined {
+  const views = data.feature_views ?? (network.train_only === 'temporal' ? DEFAULT_FEATURE_VIEWS : 0);
+  return views === 0 ? undefined : views;
 }
 
 function present<Key extends string, Value>(key: Key, value: Value | null | undefined): { [K in Key]?: Value } {

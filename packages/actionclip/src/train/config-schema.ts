@@ -51,6 +51,7 @@ const dataSchema = z.strictObject({
     .strictObject({ N: z.int().nonnegative().default(2), M: z.number().min(0).max(30).default(9) })
     .default({ N: 0, M: 0 }),
   random_shift: z.boolean().optional(),
+  feature_views: z.int().nonnegative().optional(),
   replace_underscores: z.boolean().default(false),
   split_camel_case: z.boolean().default(false),
   templates: z.enum(templateSetNames).default('actionclip'),

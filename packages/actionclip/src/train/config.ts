@@ -46,6 +46,11 @@ export interface DataConfig {
   readonly randAugment: { readonly operations: number; readonly magnitude: number };
   /** Training draws a random frame from each segment instead of its centre. */
   readonly randomShift: boolean;
+  /**
+   * Different views (frames and augmentation) of each training clip, which epochs take in turn: the features of a frozen
+   * image tower are then computed once. Every epoch draws its own where absent.
+   */
+  readonly featureViews?: number;
   readonly labelCleaning: { readonly underscores: boolean; readonly camelCase: boolean };
   /** The set of texts around the labels, in training and validation. */
   readonly templates: TemplateSetName;

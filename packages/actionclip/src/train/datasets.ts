@@ -59,13 +59,14 @@ export function trainingDataset(
   entries: readonly ClipEntry[],
   { augmentation, shortSide: _, ...options }: DatasetOptions = {},
 ): ClipDatasetDescription {
-  const { frames, inputSize, randomShift, dataset } = config.data;
+  const { frames, inputSize, randomShift, dataset, featureViews } = config.data;
   const per = config.behaviour.augmentEachFrame ? 'frame' : 'clip';
   const randAugment = { ...config.data.randAugment, per } as const;
   return {
     ...common(config, options),
     entries,
     sampling: { segments: frames, randomShift },
+    ...(featureViews === undefined ? {} : { draws: featureViews }),
     pipeline: { kind: 'training', inputSize, randAugment, flip: flipChance(dataset), ...augmentation },
   };
 }

@@ -1,14 +1,14 @@
 /** Training whose loss is no number any more. */
 import type { ClipEntry } from '../data/lists.ts';
-import type { ClipBatch } from '../data/loader.ts';
 import { TrainingError } from './errors.ts';
+import type { BatchPlace } from './features-loader.ts';
 
 /** Clips that are named. */
 const shownClips = 4;
 
 /** What to tell of a step whose loss is no number: which step it was, on which clips, and what may help. */
 export function diverged(
-  { indices, epoch, batchIndex }: ClipBatch,
+  { indices, epoch, batchIndex }: BatchPlace,
   step: number,
   loss: number,
   clips: readonly ClipEntry[],

@@ -15,7 +15,7 @@ export interface Objective {
   readonly names: readonly LossName[];
   /** How many `features` gives. */
   readonly kinds: number;
-  /** Frames [b, T, 3, S, S] and tokens [b, length] of some clips of a batch to features, each [b, D], not normalised. */
+  /** Frames [b, T, 3, S, S] and tokens [b, length] (or features of either) of some clips of a batch to features, each [b, D], not normalised. */
   features(frames: Tensor, tokens: Tensor): readonly Tensor[];
   /** Features and classes of all clips of a batch to scalars. */
   losses(features: readonly Tensor[], labels: Tensor): readonly Tensor[];
@@ -35,7 +35,7 @@ function contrastive(model: ActionCLIP, options: StepOptions): Objective {
     kinds: 2,
     features(frames, tokens) {
       const video = videoFeatures(model, frames, options);
-      const text = inPrecision(options, () => model.encodeText(tokens));
+      const text = options.fromTextFeatures ? tokens : inPrecision(options, () => model.encodeText(tokens));
       return [video, options.freezeText ? text.detach() : text];
     },
     losses([video, text], labels) {
@@ -59,7 +59,7 @@ function classifier(model: ActionCLIP, classTexts: Tensor, options: StepOptions)
 }
 
 function videoFeatures(model: ActionCLIP, frames: Tensor, options: StepOptions): Tensor {
-  const frameFeatures = inPrecision(options, () => model.encodeFrames(frames));
+  const frameFeatures = options.fromFrameFeatures ? frames : inPrecision(options, () => model.encodeFrames(frames));
   return model.fusion.forward(options.freezeImage ? frameFeatures.detach() : frameFeatures);
 }
 

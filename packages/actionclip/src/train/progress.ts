@@ -17,6 +17,15 @@ export interface ProgressState extends Pace, MemoryUse {
   readonly learningRate: number;
 }
 
+/** Work before the steps of a run. */
+export interface PreparationState {
+  /** What is done, in the plural: `clip views encoded`. */
+  readonly what: string;
+  readonly done: number;
+  readonly total: number;
+  readonly perSecond: number;
+}
+
 /** What is written to: `process.stderr`, or a fake. */
 export interface ProgressStream {
   readonly isTTY?: boolean;
@@ -39,6 +48,9 @@ const BAR_WIDTH = 20;
 const DEFAULT_COLUMNS = 80;
 const ERASE_LINE = '\r\x1b[2K';
 
+/** A line on a terminal of so many columns. */
+type Bar = (columns: number) => string;
+
 /** Draws progress; `message` prints a line above the bar, `done` leaves the cursor on a fresh line. */
 export class Progress {
   readonly #stream: ProgressStream;
@@ -46,7 +58,8 @@ export class Progress {
   readonly #inPlace: boolean;
   readonly #color: boolean;
   #last = Number.NEGATIVE_INFINITY;
-  #state: ProgressState | undefined;
+  /** Of work that goes on. */
+  #bar: Bar | undefined;
   #drawn = false;
 
   constructor({ stream, now = () => performance.now(), environment = process.env }: ProgressOptions) {
@@ -58,12 +71,23 @@ export class Progress {
 
   /** Shows a state, unless the last one was shown a moment ago; the end of an epoch is always shown. */
   update(state: ProgressState): void {
-    this.#state = state;
+    const bar: Bar = (columns) => formatBar(state, columns, this.#color);
+    this.#show(bar, () => formatProgress(state), state.step < state.steps);
+  }
+
+  /** The same for work before the steps. */
+  preparation(state: PreparationState): void {
+    const bar: Bar = (columns) => formatPreparationBar(state, columns, this.#color);
+    this.#show(bar, () => formatPreparation(state), state.done < state.total);
+  }
+
+  #show(bar: Bar, line: () => string, goesOn: boolean): void {
+    this.#bar = goesOn ? bar : undefined;
     const interval = this.#inPlace ? REDRAW_INTERVAL : LINE_INTERVAL;
-    if (this.#now() - this.#last < interval && state.step < state.steps) return;
+    if (this.#now() - this.#last < interval && goesOn) return;
     this.#last = this.#now();
-    if (this.#inPlace) this.#draw();
-    else this.#stream.write(`${formatProgress(state)}\n`);
+    if (this.#inPlace) this.#draw(bar);
+    else this.#stream.write(`${line()}\n`);
   }
 
   /** A line of its own, which the bar does not overwrite. */
@@ -71,21 +95,20 @@ export class Progress {
     if (this.#drawn) this.#stream.write(ERASE_LINE);
     this.#drawn = false;
     this.#stream.write(`${text}\n`);
-    if (this.#inPlace && this.#state !== undefined && this.#state.step < this.#state.steps) this.#draw();
+    if (this.#inPlace && this.#bar !== undefined) this.#draw(this.#bar);
   }
 
   /** Ends the line of the bar; a later update begins another. */
   done(): void {
     if (this.#drawn) this.#stream.write('\n');
     this.#drawn = false;
-    this.#state = undefined;
+    this.#bar = undefined;
   }
 
-  #draw(): void {
-    if (this.#state === undefined) return;
+  #draw(bar: Bar): void {
     // The last column stays free: a full line would wrap on some terminals.
     const columns = (this.#stream.columns ?? DEFAULT_COLUMNS) - 1;
-    this.#stream.write(`${ERASE_LINE}${formatBar(this.#state, columns, this.#color)}`);
+    this.#stream.write(`${ERASE_LINE}${bar(columns)}`);
     this.#drawn = true;
   }
 }
@@ -100,8 +123,6 @@ export function formatProgress(state: ProgressState): string {
 
 /** The line of a terminal: a bar between epoch and measures; measures that do not fit are left out from the end. */
 export function formatBar(state: ProgressState, columns: number, color = false): string {
-  const filled = Math.round(BAR_WIDTH * Math.min(1, Math.max(0, state.step / Math.max(1, state.steps))));
-  const bar = '━'.repeat(filled) + '─'.repeat(BAR_WIDTH - filled);
   const head = `epoch ${state.epoch}/${state.epochs} `;
   const step = ` ${state.step}/${state.steps}`;
   // Time left matters most after the loss, so it is moved to the front before the cut.
@@ -113,8 +134,36 @@ export function formatBar(state: ProgressState, columns: number, color = false):
   }
   const plain = head.length + BAR_WIDTH + step.length <= columns;
   if (!plain) return `${head}${step.trim()}`.slice(0, Math.max(0, columns));
-  const painted = color ? `\x1b[36m${bar.slice(0, filled)}\x1b[2m${bar.slice(filled)}\x1b[0m` : bar;
-  return `${head}${painted}${step}${shown}`;
+  return `${head}${barOf(state.step / Math.max(1, state.steps), color)}${step}${shown}`;
+}
+
+/** One plain line: `clip views encoded 320/6480  85.3/s  left 1m 12s`. */
+export const formatPreparation = (state: PreparationState): string =>
+  [`${state.what} ${state.done}/${state.total}`, ...preparationPace(state)].join('  ');
+
+/** The same with a bar; what does not fit is left out from the end. */
+export function formatPreparationBar(state: PreparationState, columns: number, color = false): string {
+  const head = `${state.what} `;
+  const step = ` ${state.done}/${state.total}`;
+  let shown = '';
+  for (const part of preparationPace(state)) {
+    if (head.length + BAR_WIDTH + step.length + shown.length + 2 + part.length > columns) break;
+    shown += `  ${part}`;
+  }
+  if (head.length + BAR_WIDTH + step.length > columns) return `${head}${step.trim()}`.slice(0, Math.max(0, columns));
+  return `${head}${barOf(state.done / Math.max(1, state.total), color)}${step}${shown}`;
+}
+
+const preparationPace = ({ done, total, perSecond }: PreparationState): string[] => [
+  `${formatNumber(perSecond)}/s`,
+  `left ${formatDuration((total - done) / perSecond)}`,
+];
+
+/** A bar of which a part, 0 to 1, is filled. */
+function barOf(part: number, color: boolean): string {
+  const filled = Math.round(BAR_WIDTH * Math.min(1, Math.max(0, part)));
+  const [done, rest] = ['━'.repeat(filled), '─'.repeat(BAR_WIDTH - filled)];
+  return color ? `\x1b[36m${done}\x1b[2m${rest}\x1b[0m` : done + rest;
 }
 
 function measures(state: ProgressState): string[] {

@@ -8,6 +8,10 @@ export interface StepOptions {
   readonly freezeText: boolean;
   /** The image tower gets no gradient; the temporal head is trained all the same. */
   readonly freezeImage: boolean;
+  /** The step takes features of frames [B, T, D] in place of frames, as the frozen image tower gave them. */
+  readonly fromFrameFeatures?: boolean;
+  /** The step takes features of texts [B, D] in place of tokens, as the frozen text tower gave them. */
+  readonly fromTextFeatures?: boolean;
   /** The largest norm of all gradients together; without it they are not clipped. */
   readonly maximumGradientNorm?: number;
   /**
@@ -33,7 +37,7 @@ export interface StepMeasures {
   readonly lossScale?: number;
 }
 
-/** Frames [B, T, 3, S, S], tokens [B, length] and classes [B] to the measures of the batch as one tensor. */
+/** Frames [B, T, 3, S, S], tokens [B, length] (or features of either) and classes [B] to the measures of the batch as one tensor. */
 export type TrainingStep = Captured<readonly [Tensor, Tensor, Tensor], Tensor>;
 
 /** Moves the parameters along their gradients; the gradient norm and the loss scale of the step, where there are such. */

@@ -17,10 +17,11 @@ import { hasLabelSets } from '../data/label-sets.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
 import type { Evaluation } from '../evaluate/evaluate.ts';
+import type { PromptFeatures } from '../evaluate/features.ts';
 import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
-import { classInput, drawTokens } from './batch-inputs.ts';
+import { classInput, drawTexts } from './batch-inputs.ts';
 import { type BatchStep, batchStep, type HostBatch } from './batch-step.ts';
 import { BEST_CHECKPOINT, isBetter, LAST_CHECKPOINT, type RunState, type Validation } from './checkpoint.ts';
 import { classTextsOf, writeClassTexts } from './class-texts.ts';
@@ -28,6 +29,8 @@ import type { Config } from './config.ts';
 import { type DatasetOptions, type RunData, trainingDataset } from './datasets.ts';
 import { stoppedByDevice } from './device-failure.ts';
 import { diverged } from './divergence.ts';
+import { type BatchPlace, type FeatureBatch, hasFrames } from './features-loader.ts';
+import { type FrozenFeatures, featuresOf } from './features-run.ts';
 import { frozenParts } from './freezing.ts';
 import { LOG_FILE, type RunLog } from './log.ts';
 import { readMemory } from './memory.ts';
@@ -109,14 +112,14 @@ async function trained(run: TrainingRun, device: Device): Promise<TrainingOutcom
 
 /** A step whose measures are on their way from the device. */
 interface PendingStep {
-  readonly batch: ClipBatch;
+  readonly batch: BatchPlace;
   readonly step: number;
   readonly learningRate: number;
   readonly measures: Promise<StepMeasures>;
 }
 
 /** The position of the batch that follows within the epoch. */
-const nextAfter = ({ epoch, batchIndex }: ClipBatch): RunState['position'] => ({ epoch, batchIndex: batchIndex + 1 });
+const nextAfter = ({ epoch, batchIndex }: BatchPlace): RunState['position'] => ({ epoch, batchIndex: batchIndex + 1 });
 
 class Trainer {
   readonly #given: TrainingRun;
@@ -129,6 +132,9 @@ class Trainer {
   readonly #step: BatchStep;
   /** Where clips are classified by the texts of all classes. */
   readonly #classTexts: Tensor | undefined;
+  /** Of frozen towers, in place of frames and tokens. */
+  readonly #features: FrozenFeatures | undefined;
+  #texts: PromptFeatures | undefined;
   readonly #validator: Validator;
   readonly #timing = new Timing();
   readonly #trainLoader: ClipLoader | undefined;
@@ -165,6 +171,7 @@ class Trainer {
     const { loss, labelSmoothing } = config.solver;
     const { embedding } = model.clip.sizes;
     this.#classTexts = loss === 'classifier' ? classTextsOf(data.labels.length, embedding) : undefined;
+    this.#features = featuresOf(run);
     this.#step = batchStep(model, this.#optimizer, {
       batchSize: config.data.batchSize,
       accumulation: config.solver.accumulation,
@@ -172,10 +179,12 @@ class Trainer {
       ...(this.#classTexts && { classTexts: this.#classTexts }),
       freezeText,
       freezeImage,
+      fromFrameFeatures: this.#features !== undefined,
+      fromTextFeatures: this.#features?.hasTexts ?? false,
       precision: config.solver.precision,
       ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
     });
-    this.#validator = new Validator(run, this.#prompts);
+    this.#validator = new Validator(run, this.#prompts, this.#features);
     const { batchSize, workers } = config.data;
     if (!config.evaluateOnly) {
       const dataset = trainingDataset(config, data.train, datasets);
@@ -200,7 +209,8 @@ class Trainer {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#trainLoader?.close(), this.#validator.close(), this.#log?.close()]);
+    const used = [this.#trainLoader, this.#validator, this.#features, this.#log];
+    await Promise.all(used.map((each) => each?.close()));
   }
 
   async #train(): Promise<void> {
@@ -219,8 +229,10 @@ class Trainer {
       watcher: this.#given.watcher,
     });
     this.#given.opened.model.train();
+    const source = (await this.#features?.training(loader)) ?? loader;
+    if (this.#features?.hasTexts) this.#texts = await this.#validator.prompts();
     let start = performance.now();
-    for await (const batch of loader.batches(position, solver.epochs - 1)) {
+    for await (const batch of source.batches(position, solver.epochs - 1)) {
       await this.#trainOn(batch, loader.batchesPerEpoch);
       this.#timing.step(batch.waitMilliseconds, performance.now() - start);
       const isLast = batch.batchIndex + 1 === loader.batchesPerEpoch;
@@ -237,7 +249,7 @@ class Trainer {
   }
 
   /** Saves what the run needs to go on, unless the end of the epoch just did. */
-  async #stopped(batch: ClipBatch, isSaved: boolean): Promise<InterruptedError> {
+  async #stopped(batch: BatchPlace, isSaved: boolean): Promise<InterruptedError> {
     if (!isSaved) await this.#save(LAST_CHECKPOINT, nextAfter(batch));
     this.#given.progress?.done();
     const last = join(this.#config.output.folder, LAST_CHECKPOINT);
@@ -248,7 +260,7 @@ class Trainer {
    * Starts the step of a batch, and only then waits for the measures of the step before, whose copy to the host was
    * asked for before this step: the device has work while the host reads, and is never more than two steps behind.
    */
-  async #trainOn(batch: ClipBatch, batchesPerEpoch: number): Promise<void> {
+  async #trainOn(batch: ClipBatch | FeatureBatch, batchesPerEpoch: number): Promise<void> {
     const { epoch, batchIndex } = batch;
     if (isRefreshed(batchIndex, this.#config.behaviour.learningRateRefresh)) {
       applySchedule(this.#optimizer, this.#schedule(epoch + batchIndex / batchesPerEpoch));
@@ -256,12 +268,12 @@ class Trainer {
     const { data } = this.#given;
     const inputs = [
       { data: batch.frames, shape: batch.shape },
-      drawTokens(batch, data.train, this.#prompts, this.#templateDraws),
+      drawTexts(batch, data.train, this.#prompts, this.#templateDraws, this.#texts),
       classInput(batch, data.train, this.#severalOf),
     ] as const;
     if (!this.#planned) {
       await this.#plan(inputs);
-      await this.#log?.clips(this.#steps, batch);
+      if (hasFrames(batch)) await this.#log?.clips(this.#steps, batch);
     }
     const measures = readMeasures(await this.#step.run(inputs), this.#step.losses);
     // A failure is reported where the measures are awaited.

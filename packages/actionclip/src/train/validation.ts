@@ -5,6 +5,7 @@ import { FeatureEncoder, type PromptFeatures } from '../evaluate/features.ts';
 import type { PromptTokens } from '../evaluate/prompt-tokens.ts';
 import type { Validation } from './checkpoint.ts';
 import { evaluationDataset } from './datasets.ts';
+import type { FrozenFeatures } from './features-run.ts';
 import type { TrainingRun } from './trainer.ts';
 
 export class Validator {
@@ -13,14 +14,17 @@ export class Validator {
   readonly #encoder: FeatureEncoder;
   /** No more clips at a time than in a step, unless the size of the batches decides which clips are left out. */
   readonly #batchSize: number;
+  readonly #features: FrozenFeatures | undefined;
   #loader: ClipLoader | undefined;
   #kept: PromptFeatures | undefined;
 
-  constructor(run: TrainingRun, prompts: PromptTokens) {
+  /** @param features Of frozen towers, in place of frames and tokens. */
+  constructor(run: TrainingRun, prompts: PromptTokens, features?: FrozenFeatures) {
     const { behaviour, data, solver } = run.config;
     this.#run = run;
     this.#batchSize = behaviour.dropLastValidationBatch ? data.batchSize : data.batchSize / solver.accumulation;
     this.#prompts = prompts;
+    this.#features = features;
     this.#encoder = new FeatureEncoder(run.opened.model);
   }
 
@@ -28,7 +32,7 @@ export class Validator {
   async evaluate(): Promise<Evaluation> {
     this.#loader ??= this.#open();
     const prompts = await this.prompts();
-    const clips = await this.#encoder.clips(this.#loader, this.#batchSize);
+    const clips = await (this.#features ?? this.#encoder).clips(this.#loader, this.#batchSize);
     const evaluation = evaluateEntries(clips, prompts, this.#run.data.validation);
     await this.#encoder.trim();
     return evaluation;
@@ -36,7 +40,8 @@ export class Validator {
 
   /** Features of all prompts; those of a frozen text tower are computed once. */
   async prompts(): Promise<PromptFeatures> {
-    const features = this.#kept ?? (await this.#encoder.prompts(this.#prompts));
+    const encoder = this.#features?.hasTexts ? this.#features : this.#encoder;
+    const features = this.#kept ?? (await encoder.prompts(this.#prompts));
     if (this.#run.config.network.freezeText) this.#kept = features;
     return features;
   }

@@ -50,6 +50,11 @@ export const trainOptions = {
     kind: oneOf('temporal', 'image', 'text'),
     help: 'the part that is trained, with the logit scale; the others stay as they are',
   },
+  featureViews: {
+    place: 'K',
+    kind: wholeFrom(0),
+    help: 'with a frozen image tower: views of each clip whose features are kept; 4 with --train-only temporal; 0: new ones in every epoch',
+  },
   checkpoint: {
     place: 'on|off',
     kind: oneOf('on', 'off'),
