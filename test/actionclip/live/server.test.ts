@@ -57,7 +57,8 @@ async function listen(port: number): Promise<{ next: () => Promise<unknown>; res
       const end = text.indexOf('\n\n');
       const event = text.slice(0, end);
       text = text.slice(end + 2);
-      return event.startsWith('data: ') ? JSON.parse(event.slice(6)).sections : event;
+      const data = /^data: (.*)$/m.exec(event)?.[1] ?? '';
+      return event.includes('ended') ? event : JSON.parse(data).sections;
     },
   };
 }

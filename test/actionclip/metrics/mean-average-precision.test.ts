@@ -3,7 +3,13 @@ import { tensor } from '@actionclip/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { evaluateEntries } from '../../../packages/actionclip/src/evaluate/evaluate.ts';
-import { averagePrecision, meanAveragePrecision } from '../../../packages/actionclip/src/evaluate/metrics.ts';
+import { precisionTable } from '../../../packages/actionclip/src/evaluate/figures.ts';
+import {
+  averagePrecision,
+  averagePrecisions,
+  meanAveragePrecision,
+} from '../../../packages/actionclip/src/evaluate/metrics.ts';
+import { confusionOf, precisionFigure } from '../../../packages/actionclip/src/evaluate/zero-shot-report.ts';
 import { contrastiveTargets } from '../../../packages/actionclip/src/model/loss.ts';
 
 describe('average precision', () => {
@@ -47,6 +53,8 @@ describe('mean average precision', () => {
     expect(meanAveragePrecision({ scores, classes: 3 }, sets)).toBeCloseTo((5 / 6 + 1 / 2 + 1 / 2) / 3, 12);
     const only = meanAveragePrecision({ scores: [0.9, 0.1, 0.3, 0.2], classes: 2 }, [[0], [0]]);
     expect(only).toBe(1);
+    const [first, second, third] = averagePrecisions({ scores, classes: 3 }, sets);
+    expect([first, second, third]).toEqual([5 / 6, 1 / 2, 1 / 2].map((value) => expect.closeTo(value, 12)));
   });
 
   it('refuses classes that are not there, and scores that are no numbers', () => {
@@ -74,6 +82,13 @@ describe('clips of several classes', () => {
     const several = evaluateEntries(clips, prompts, entries);
     expect([...several.labels]).toEqual([1, 0]);
     expect([several.top1, several.meanAveragePrecision]).toEqual([1, 1]);
+    expect(precisionTable(several, ['one', 'two'], entries)?.rows).toEqual([
+      ['one', '2', '100.0 %'],
+      ['two', '1', '100.0 %'],
+    ]);
+    expect(precisionTable(several, ['one', 'two'], entries, 1)).toMatchObject({ title: 'Worst average precisions' });
+    expect(precisionFigure(several)).toEqual([{ label: 'mAP', value: '100.0 %', note: 'over 2 classes with clips' }]);
+    expect(confusionOf(several, ['one', 'two']).note).toMatch(/several classes/);
     const single = evaluateEntries(clips, prompts, [
       { path: 'a', label: 0 },
       { path: 'b', label: 0 },

@@ -70,6 +70,22 @@ describe('the report of a run', () => {
     expect(strips[2]?.querySelector('.bar')?.getAttribute('style')).toBe('width:87.1%');
   });
 
+  it('takes a clip of several classes for right where any of them is guessed first, and marks each', () => {
+    const [right] = data.clips;
+    if (right === undefined) throw new Error('the sample has clips');
+    const several = { ...right, label: 'some other class', otherLabels: [right.label] };
+    const { document: own } = parseHTML(renderReport({ ...EMPTY, clips: [several] }));
+    expect(textOf(own.querySelector('.verdict'))).toBe('right');
+    expect(textOf(own.querySelector('.strip strong'))).toBe(`some other class, ${right.label}`);
+    expect(own.querySelectorAll('.true-label')).toHaveLength(1);
+  });
+
+  it('explains the darkened frames where there are any', () => {
+    expect(page).not.toContain('class token');
+    const lit = data.clips.map((clip) => ({ ...clip, attention: clip.frames }));
+    expect(renderReport({ ...data, clips: lit })).toContain('lit where the class token');
+  });
+
   it('sets numbers right and words left', () => {
     const table = document.querySelector('table');
     expect([...(table?.querySelectorAll('th') ?? [])].map((cell) => cell.getAttribute('class'))).toEqual([

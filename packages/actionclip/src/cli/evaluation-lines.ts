@@ -7,6 +7,7 @@ import {
   mistakeTable,
   mixtureTable,
   percent,
+  precisionTable,
   protocolTable,
   viewsText,
 } from '../evaluate/figures.ts';
@@ -22,6 +23,7 @@ export function evaluationLines(subject: EvaluationSubject, canvas: Canvas): str
   const protocol = protocolTable(subject);
   const classes = classTable(subject, shownRows);
   const mistakes = mistakeTable(subject, shownRows);
+  const precisions = precisionTable(full, subject.labels, subject.selected.entries, shownRows);
   return [
     headLine(subject),
     ...(full.meanAveragePrecision === undefined
@@ -31,6 +33,7 @@ export function evaluationLines(subject: EvaluationSubject, canvas: Canvas): str
     `top-5       ${percent(full.top5).padStart(7)}`,
     `mean class  ${percent(full.meanClassAccuracy).padStart(7)}`,
     ...(protocol === undefined ? [] : tableLines(protocol, canvas)),
+    ...(precisions === undefined ? [] : tableLines(precisions, canvas)),
     ...tableLines(classes, canvas),
     ...(mistakes.rows.length === 0 ? [] : tableLines(mistakes, canvas)),
     ...calibrationTables(full).flatMap((table) => tableLines(table, canvas)),

@@ -9,12 +9,13 @@ import type { ClipLoader } from '../data/loader.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import { type ClipFeatureOptions, type ClipFeatures, FeatureEncoder, type PromptFeatures } from './features.ts';
 import {
+  averagePrecisions,
   type ClassAccuracy,
   type ConfusionMatrix,
   confusionMatrix,
   MetricError,
-  meanAveragePrecision,
   meanClassAccuracy,
+  meanPresent,
   perClassAccuracy,
   predictedClasses,
   type ScoreMatrix,
@@ -37,6 +38,8 @@ export interface Evaluation {
   readonly meanClassAccuracy: number;
   /** Where clips have several classes; each counts elsewhere as of that class of its own which scores best. */
   readonly meanAveragePrecision?: number;
+  /** Of each class, NaN where no clip is of it; where clips have several classes. */
+  readonly averagePrecisions?: readonly number[];
   readonly classes: readonly ClassAccuracy[];
   readonly confusion: ConfusionMatrix;
 }
@@ -160,9 +163,11 @@ export function evaluateEntries(
     return entry === undefined ? [clips.labels[clip] ?? -1] : classesOf(entry);
   });
   const labels = Int32Array.from(sets, (set, clip) => bestOf(set, scores, clip));
+  const each = averagePrecisions(scores, sets);
   return {
     ...evaluateScores(scores, labels, clips.indices),
-    meanAveragePrecision: meanAveragePrecision(scores, sets),
+    meanAveragePrecision: meanPresent(each),
+    averagePrecisions: each,
   };
 }
 

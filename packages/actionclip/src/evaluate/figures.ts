@@ -1,4 +1,6 @@
 /** Figures of an evaluation as rows of text: the same for the terminal and for pages. */
+import { type ClipEntry, classesOf } from '../data/label-sets.ts';
+import type { Evaluation } from './evaluate.ts';
 import { confusionPairs } from './metrics.ts';
 import type { Spread } from './protocols.ts';
 import type { EvaluationSubject } from './subject.ts';
@@ -86,6 +88,35 @@ export function classTable({ result, labels }: EvaluationSubject, limit = Number
         String(correct),
         percent(accuracy),
       ]),
+  };
+}
+
+/**
+ * Average precision of the classes with clips, the worst first; undefined where clips have one class each.
+ * @param entries The data set that was evaluated.
+ */
+export function precisionTable(
+  { averagePrecisions, indices }: Evaluation,
+  labels: readonly string[],
+  entries: readonly ClipEntry[],
+  limit = Number.POSITIVE_INFINITY,
+): FigureTable | undefined {
+  if (averagePrecisions === undefined) return undefined;
+  const clips = labels.map(() => 0);
+  for (const place of indices) {
+    const entry = entries[place];
+    for (const label of entry === undefined ? [] : classesOf(entry)) clips[label] = (clips[label] ?? 0) + 1;
+  }
+  const present = averagePrecisions.flatMap((precision, index) =>
+    Number.isNaN(precision) ? [] : [{ precision, name: labels[index] ?? '', clips: clips[index] ?? 0 }],
+  );
+  return {
+    title: limit < present.length ? 'Worst average precisions' : 'Average precision by class, the worst first',
+    columns: ['', 'clips', 'average precision'],
+    rows: present
+      .sort((a, b) => a.precision - b.precision)
+      .slice(0, limit)
+      .map(({ name, clips, precision }) => [name, String(clips), percent(precision)]),
   };
 }
 

@@ -187,11 +187,11 @@ export function averagePrecision(scores: readonly number[], isRight: readonly bo
 }
 
 /**
- * The mean of the average precisions over the classes that have clips; the measure where clips have several classes.
+ * The average precision of each class, NaN where no clip is of it.
  * @param labelSets All classes of each clip.
  * @throws MetricError where scores and classes do not belong together, a score is no number, or there is no clip.
  */
-export function meanAveragePrecision(matrix: ScoreMatrix, labelSets: readonly (readonly number[])[]): number {
+export function averagePrecisions(matrix: ScoreMatrix, labelSets: readonly (readonly number[])[]): number[] {
   const { scores, classes } = matrix;
   checkRows(
     matrix,
@@ -201,13 +201,27 @@ export function meanAveragePrecision(matrix: ScoreMatrix, labelSets: readonly (r
     for (const label of set) checkClass(label, classes, clip);
   });
   if (Array.from(scores).some(Number.isNaN)) throw new MetricError('A score is NaN', 'clips cannot be ranked by it');
-  const each = Array.from({ length: classes }, (_, index) =>
+  return Array.from({ length: classes }, (_, index) =>
     averagePrecision(
       labelSets.map((__, clip) => scores[clip * classes + index] ?? 0),
       labelSets.map((set) => set.includes(index)),
     ),
-  ).filter((value) => !Number.isNaN(value));
-  return each.reduce((sum, value) => sum + value, 0) / each.length;
+  );
+}
+
+/**
+ * The mean of the average precisions over the classes that have clips; the measure where clips have several classes.
+ * @param labelSets All classes of each clip.
+ * @throws MetricError as {@link averagePrecisions}.
+ */
+export function meanAveragePrecision(matrix: ScoreMatrix, labelSets: readonly (readonly number[])[]): number {
+  return meanPresent(averagePrecisions(matrix, labelSets));
+}
+
+/** The mean of those that are numbers. */
+export function meanPresent(values: readonly number[]): number {
+  const present = values.filter((value) => !Number.isNaN(value));
+  return present.reduce((sum, value) => sum + value, 0) / present.length;
 }
 
 function checkRows({ scores, classes }: ScoreMatrix, labels: ArrayLike<number>): void {

@@ -1,12 +1,14 @@
 /** An evaluation as a page. */
-import type { ReportData, ReportTable } from '../report/data.ts';
+import type { ConfusionData, ReportData, ReportTable, SummaryFigure } from '../report/data.ts';
 import { calibrationTables } from './calibration-tables.ts';
+import type { Evaluation } from './evaluate.ts';
 import {
   classTable,
   clipsPerSecond,
   type FigureTable,
   mistakeTable,
   percent,
+  precisionTable,
   protocolTable,
   spread,
   viewsText,
@@ -24,11 +26,18 @@ export function zeroShotReport(
   const { result, labels, selected, weights, mixture, templates, templateName } = subject;
   const { full, halves, splits, baseToNovel, broken } = result;
   const repeated = halves ?? splits;
-  const tables = [protocolTable(subject), classTable(subject), mistakeTable(subject), ...calibrationTables(full)];
+  const tables = [
+    protocolTable(subject),
+    precisionTable(full, labels, selected.entries),
+    classTable(subject),
+    mistakeTable(subject),
+    ...calibrationTables(full),
+  ];
   return {
     title: 'Evaluation',
     subtitle: `${full.labels.length} clips of ${labels.length} classes, ${viewsText(subject)}`,
     summary: [
+      ...precisionFigure(full),
       { label: 'top-1', value: percent(full.top1), note: `of ${full.labels.length} clips` },
       { label: 'top-5', value: percent(full.top5), note: `chance ${percent(1 / labels.length)} for top-1` },
       { label: 'mean class accuracy', value: percent(full.meanClassAccuracy) },
@@ -39,7 +48,7 @@ export function zeroShotReport(
     ],
     curves: [],
     tables: tables.flatMap((table) => (table === undefined || table.rows.length === 0 ? [] : [reportTable(table)])),
-    confusion: { labels, counts: full.confusion.counts },
+    confusion: confusionOf(full, labels),
     clips: [],
     run: {
       facts: [
@@ -53,5 +62,28 @@ export function zeroShotReport(
     },
   };
 }
+
+/** The figure that counts where clips have several classes. */
+export const precisionFigure = ({ meanAveragePrecision, averagePrecisions = [] }: Evaluation): SummaryFigure[] =>
+  meanAveragePrecision === undefined
+    ? []
+    : [
+        {
+          label: 'mAP',
+          value: percent(meanAveragePrecision),
+          note: `over ${averagePrecisions.filter((value) => !Number.isNaN(value)).length} classes with clips`,
+        },
+      ];
+
+export const confusionOf = (
+  { confusion, meanAveragePrecision }: Evaluation,
+  labels: readonly string[],
+): ConfusionData => ({
+  labels,
+  counts: confusion.counts,
+  ...(meanAveragePrecision === undefined
+    ? {}
+    : { note: 'A clip of several classes counts as of that class of its own which scores best.' }),
+});
 
 const reportTable = ({ title, columns, rows }: FigureTable): ReportTable => ({ title, columns, rows });

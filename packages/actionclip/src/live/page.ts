@@ -30,7 +30,7 @@ const follow = () => {
   source.addEventListener('ended', () => { ended = true; });
   source.onerror = () => {
     if (!ended) say('lost', 'No connection to the run: it was stopped, or cannot be reached. Trying again.');
-    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 2000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 1000);
   };
 };
 follow();

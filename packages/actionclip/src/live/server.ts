@@ -40,6 +40,8 @@ const UPDATE_INTERVAL = 1000;
 const PATIENCE = 30_000;
 /** Milliseconds for the last words to readers. */
 const FAREWELL = 500;
+/** Milliseconds until a page that lost its run asks again. */
+const RETRY = 1000;
 const MOST_CONNECTIONS = 64;
 
 /** A live page that cannot be. */
@@ -139,6 +141,7 @@ function answer(request: IncomingMessage, response: ServerResponse, content: Liv
   }
   if (path !== `/${EVENTS_PATH}`) return say(404, 'There is nothing of this name; the page is at /.');
   response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/event-stream; charset=utf-8' });
+  response.write(`retry: ${RETRY}\n`);
   const reader = new Reader(response);
   reader.update({ title: content.title(), sections: content.sections() });
   return reader;

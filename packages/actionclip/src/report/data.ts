@@ -9,7 +9,7 @@ export interface ReportData {
   /** Zero-shot results, comparisons of models, per-class accuracies. */
   readonly tables: readonly ReportTable[];
   readonly confusion?: ConfusionData;
-  /** Clips with the model's best guesses; the report sorts them into right and wrong ones. */
+  /** Clips with the model's best guesses, the most certain first; the report sorts them into right and wrong ones. */
   readonly clips: readonly Filmstrip[];
   readonly run: RunDescription;
 }
@@ -58,6 +58,8 @@ export interface ConfusionData {
 export interface Filmstrip {
   readonly frames: readonly ReportImage[];
   readonly label: string;
+  /** The other classes of a clip that has several. */
+  readonly otherLabels?: readonly string[];
   /** Best first; the first three are shown. */
   readonly predictions: readonly { readonly label: string; readonly probability: number }[];
   readonly source?: string;

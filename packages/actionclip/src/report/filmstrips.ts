@@ -6,10 +6,12 @@ import { type Html, html } from './html.ts';
 
 const SHOWN_PREDICTIONS = 3;
 
-/** True where the first prediction is the label. */
-export function isRight({ label, predictions }: Filmstrip): boolean {
-  return predictions[0]?.label === label;
+/** True where the first prediction is a label of the clip. */
+export function isRight(strip: Filmstrip): boolean {
+  return labelsOf(strip).includes(strip.predictions[0]?.label ?? '');
 }
+
+const labelsOf = ({ label, otherLabels = [] }: Filmstrip): readonly string[] => [label, ...otherLabels];
 
 export function renderFilmstrip(strip: Filmstrip): Html {
   const verdict = isRight(strip)
@@ -21,8 +23,8 @@ ${renderFrames(strip.frames, 'frame')}
 ${strip.attention === undefined ? undefined : renderFrames(strip.attention, 'attention in frame')}
 ${strip.similarities === undefined ? undefined : renderFrameCurves(strip.similarities)}
 </div>
-<div class="verdicts"><p>${verdict} <strong>${strip.label}</strong>${strip.source === undefined ? undefined : html` <small>${strip.source}</small>`}</p>
-<ol>${strip.predictions.slice(0, SHOWN_PREDICTIONS).map(({ label, probability }) => prediction(label, probability, label === strip.label))}</ol></div>
+<div class="verdicts"><p>${verdict} <strong>${labelsOf(strip).join(', ')}</strong>${strip.source === undefined ? undefined : html` <small>${strip.source}</small>`}</p>
+<ol>${strip.predictions.slice(0, SHOWN_PREDICTIONS).map(({ label, probability }) => prediction(label, probability, labelsOf(strip).includes(label)))}</ol></div>
 </article>
 `;
 }

@@ -34,5 +34,11 @@ export async function writeReport(path: string, data: ReportData): Promise<void>
 
 function renderStrips(title: string, clips: readonly Filmstrip[]): Html | undefined {
   if (clips.length === 0) return undefined;
-  return html`<h2>${title}</h2><div class="strips">${clips.map(renderFilmstrip)}</div>`;
+  const notes = [
+    'The most certain first.',
+    ...(clips.some(({ attention }) => attention !== undefined)
+      ? ['Below its frames are the same ones, lit where the class token of the image tower attends.']
+      : []),
+  ];
+  return html`<h2>${title}</h2><p class="note">${notes.join(' ')}</p><div class="strips">${clips.map(renderFilmstrip)}</div>`;
 }

@@ -1,9 +1,12 @@
 /** The report of a run: curves from its log, accuracy by class, the confusion matrix, and clips that were right and wrong. */
 import { join, relative } from 'node:path';
 import { ClipDataset } from '../data/dataset.ts';
+import { classesOf } from '../data/label-sets.ts';
 import { calibrationTables } from '../evaluate/calibration-tables.ts';
 import type { Evaluation } from '../evaluate/evaluate.ts';
+import { precisionTable } from '../evaluate/figures.ts';
 import { confusionPairs, topClasses } from '../evaluate/metrics.ts';
+import { confusionOf, precisionFigure } from '../evaluate/zero-shot-report.ts';
 import { shadeByAttention } from '../report/class-attention.ts';
 import type { Filmstrip, ReportTable, SummaryFigure } from '../report/data.ts';
 import { encodeFrame } from '../report/frames.ts';
@@ -42,17 +45,25 @@ const shownPredictions = 3;
 export async function writeRunReport(run: RunReport): Promise<string> {
   const { config, data, evaluation, outcome } = run;
   const path = join(config.output.folder, 'report.html');
+  const precisions = precisionTable(evaluation, data.labels, data.validation);
   await writeReport(path, {
     title: run.title,
     subtitle: sizesOf(data),
     summary: [
+      ...precisionFigure(evaluation),
       { label: 'top-1', value: percent(evaluation.top1), note: `of ${evaluation.labels.length} held-out clips` },
       { label: 'top-5', value: percent(evaluation.top5), note: `chance ${percent(1 / data.labels.length)} for top-1` },
       ...run.summary,
     ],
     curves: runCurves(await readRunLog(outcome.log)),
-    tables: [...run.tables, classTable(run), mistakeTable(run), ...calibrationTables(evaluation)],
-    confusion: { labels: data.labels, counts: evaluation.confusion.counts },
+    tables: [
+      ...run.tables,
+      ...(precisions === undefined ? [] : [precisions]),
+      classTable(run),
+      mistakeTable(run),
+      ...calibrationTables(evaluation),
+    ],
+    confusion: confusionOf(evaluation, data.labels),
     clips: await filmstrips(run),
     run: { facts: await factsOf(run), configuration: JSON.stringify(config, null, 2) },
   });
@@ -107,15 +118,18 @@ async function filmstrips({ config, data, datasets, opened, evaluation }: RunRep
     const label = labels[row] ?? 0;
     const { frames: planes } = await dataset.load(index, 0);
     const frames = framesOf(planes, config.data);
+    const entry = data.validation[index];
+    const others = entry === undefined ? [] : classesOf(entry).filter((other) => other !== label);
     const nameOf = (place: number): string => data.labels[place] ?? '';
     strips.push({
       frames: await Promise.all(frames.map((frame) => encodeFrame(frame, sideOf(config)))),
       label: nameOf(label),
+      ...(others.length === 0 ? {} : { otherLabels: others.map(nameOf) }),
       predictions: best.map((place) => ({
         label: nameOf(place),
         probability: scores.scores[row * scores.classes + place] ?? 0,
       })),
-      source: shownPath(data.validation[index]?.path ?? '', config.data.root),
+      source: shownPath(entry?.path ?? '', config.data.root),
       ...(insights === undefined ? {} : await seenIn(insights, planes, frames, [label, ...best], nameOf, config)),
     });
   }
