@@ -56,10 +56,16 @@ describe('a line of progress', () => {
   });
 
   it('fits any width on a terminal, and keeps the loss and the time left longest', () => {
-    expect(formatBar(STATE, 120)).toContain('━━━━━─');
-    expect(formatBar(STATE, 120)).toContain('data wait 4%');
+    expect([139, 119, 95, 89, 79, 59, 30].map((columns) => formatBar(STATE, columns))).toEqual([
+      'epoch 3/50 ━━━━━─────────────── 120/480  loss 1.235  left 1h 05m  85.3 clips/s  lr 5.00e-6  data wait 4%  memory 1.20 GB  device 310.5 MB',
+      'epoch 3/50 ━━━━━────────────── 120/480  loss 1.235  left 1h 05m  85.3 clips/s  lr 5.00e-6  data wait 4%  memory 1.20 GB',
+      'epoch 3/50 ━━───── 120/480  loss 1.235  left 1h 05m  85.3 clips/s  lr 5.00e-6  wait 4%  1.20 GB',
+      'epoch 3/50 120/480  loss 1.235  left 1h 05m  85.3 clips/s  lr 5.00e-6  wait 4%  1.20 GB',
+      '3/50 120/480  loss 1.235  left 1h 05m  85.3/s  lr 5.0e-6  wait 4%  1.20 GB',
+      '3/50 120/480  loss 1.235  left 1h 05m  85.3/s  lr 5.0e-6',
+      '3/50 120/480  loss 1.235',
+    ]);
     expect(formatBar(STATE, 160)).toMatch(/memory 1\.20 GB {2}device 310\.5 MB$/);
-    expect(formatBar(STATE, 66)).toMatch(/loss 1\.235 {2}left 1h 05m$/);
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 200 }),

@@ -45,6 +45,7 @@ export interface ProgressOptions {
 const REDRAW_INTERVAL = 100;
 const LINE_INTERVAL = 10_000;
 const BAR_WIDTH = 20;
+const LEAST_BAR = 6;
 const DEFAULT_COLUMNS = 80;
 const ERASE_LINE = '\r\x1b[2K';
 
@@ -121,20 +122,76 @@ export function formatProgress(state: ProgressState): string {
   return [`epoch ${state.epoch}/${state.epochs}`, `step ${state.step}/${state.steps}`, ...measures(state)].join('  ');
 }
 
-/** The line of a terminal: a bar between epoch and measures; measures that do not fit are left out from the end. */
+/** How a line of a terminal words the state, without a bar. Of the parts the last one may be left out. */
+interface Wording {
+  readonly place: (state: ProgressState) => readonly [epoch: string, step: string];
+  readonly parts: (state: ProgressState) => readonly string[];
+  readonly hasBar: boolean;
+}
+
+const inFull: Wording = {
+  place: ({ epoch, epochs, step, steps }) => [`epoch ${epoch}/${epochs} `, `${step}/${steps}`],
+  parts: (state) => {
+    const [loss = '', rate = '', speed = '', wait = '', left = '', ...memory] = measures(state);
+    // Time left matters most after the loss.
+    return [loss, left, speed, rate, wait, ...memory];
+  },
+  hasBar: true,
+};
+
+const short: Wording = {
+  ...inFull,
+  parts: (state) => [
+    ...inFull.parts(state).slice(0, 4),
+    `wait ${percent(state.dataWait)}`,
+    formatBytes(state.residentBytes),
+    `device ${formatBytes(state.deviceBytes)}`,
+  ],
+};
+
+const terse: Wording = {
+  place: ({ epoch, epochs, step, steps }) => [`${epoch}/${epochs} `, `${step}/${steps}`],
+  parts: (state) => [
+    ...inFull.parts(state).slice(0, 2),
+    `${formatNumber(state.clipsPerSecond)}/s`,
+    `lr ${state.learningRate === 0 ? '0' : state.learningRate.toExponential(1)}`,
+    ...short.parts(state).slice(4),
+  ],
+  hasBar: false,
+};
+
+/** From what says most to what needs least. */
+const WORDINGS: readonly Wording[] = [inFull, short, { ...short, hasBar: false }, terse];
+
+/**
+ * The line of a terminal, in the first wording that has room for all but the memory of the device; the bar takes what
+ * is left. On a terminal too narrow for any, measures are left out from the end: the loss and the time left stay longest.
+ */
 export function formatBar(state: ProgressState, columns: number, color = false): string {
-  const head = `epoch ${state.epoch}/${state.epochs} `;
-  const step = ` ${state.step}/${state.steps}`;
-  // Time left matters most after the loss, so it is moved to the front before the cut.
-  const [loss = '', rate = '', speed = '', wait = '', left = '', ...memory] = measures(state);
-  let shown = '';
-  for (const part of [loss, left, speed, rate, wait, ...memory]) {
-    if (head.length + BAR_WIDTH + step.length + shown.length + 2 + part.length > columns) break;
-    shown += `  ${part}`;
+  const fitting = WORDINGS.find((wording) => room(state, wording, columns, -1) >= (wording.hasBar ? LEAST_BAR + 1 : 0));
+  if (fitting === undefined) return cutLine(state, columns);
+  const least = fitting.hasBar ? LEAST_BAR + 1 : 0;
+  const end = room(state, fitting, columns, undefined) >= least ? undefined : -1;
+  const width = fitting.hasBar ? Math.min(BAR_WIDTH, room(state, fitting, columns, end) - 1) : 0;
+  const [epoch, step] = fitting.place(state);
+  const bar = width === 0 ? '' : `${barOf(state.step / Math.max(1, state.steps), color, width)} `;
+  return `${epoch}${bar}${[step, ...fitting.parts(state).slice(0, end)].join('  ')}`;
+}
+
+/** Columns that are left beside the words up to `end`. */
+const room = (state: ProgressState, { place, parts }: Wording, columns: number, end: number | undefined): number => {
+  const [epoch, step] = place(state);
+  return columns - epoch.length - [step, ...parts(state).slice(0, end)].join('  ').length;
+};
+
+/** As many measures as fit. */
+function cutLine(state: ProgressState, columns: number): string {
+  let line = terse.place(state).join('');
+  for (const part of terse.parts(state)) {
+    if (line.length + 2 + part.length > columns) break;
+    line += `  ${part}`;
   }
-  const plain = head.length + BAR_WIDTH + step.length <= columns;
-  if (!plain) return `${head}${step.trim()}`.slice(0, Math.max(0, columns));
-  return `${head}${barOf(state.step / Math.max(1, state.steps), color)}${step}${shown}`;
+  return line.slice(0, Math.max(0, columns));
 }
 
 /** One plain line: `clip views encoded 320/6480  85.3/s  left 1m 12s`. */
@@ -160,9 +217,9 @@ const preparationPace = ({ done, total, perSecond }: PreparationState): string[]
 ];
 
 /** A bar of which a part, 0 to 1, is filled. */
-function barOf(part: number, color: boolean): string {
-  const filled = Math.round(BAR_WIDTH * Math.min(1, Math.max(0, part)));
-  const [done, rest] = ['━'.repeat(filled), '─'.repeat(BAR_WIDTH - filled)];
+function barOf(part: number, color: boolean, width: number = BAR_WIDTH): string {
+  const filled = Math.round(width * Math.min(1, Math.max(0, part)));
+  const [done, rest] = ['━'.repeat(filled), '─'.repeat(width - filled)];
   return color ? `\x1b[36m${done}\x1b[2m${rest}\x1b[0m` : done + rest;
 }
 
@@ -171,12 +228,15 @@ function measures(state: ProgressState): string[] {
     `loss ${formatNumber(state.loss)}`,
     `lr ${formatRate(state.learningRate)}`,
     `${formatNumber(state.clipsPerSecond)} clips/s`,
-    `data wait ${Math.round(state.dataWait * 100)}%`,
+    `data wait ${percent(state.dataWait)}`,
     `left ${formatDuration(state.secondsLeft)}`,
     `memory ${formatBytes(state.residentBytes)}`,
     `device ${formatBytes(state.deviceBytes)}`,
   ];
 }
+
+/** `4%` */
+const percent = (part: number): string => `${Math.round(part * 100)}%`;
 
 /** Four significant digits without an exponent where possible: `0.01234`, `85.3`, `1828`. */
 export function formatNumber(value: number): string {
