@@ -10,6 +10,8 @@ import {
   LAST_CHECKPOINT,
   openCheckpointModel,
   readTrainingCheckpoint,
+  startRun,
+  type TrainingCheckpoint,
   train,
 } from 'actionclip';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -73,4 +75,21 @@ it('a run is not resumed with another adapter', async () => {
   const reason = await train({ ...run, config: { ...run.config, resume } }).catch((error: unknown) => error);
   expect(reason).toBeInstanceOf(CheckpointError);
   expect(String(reason)).toContain('the run had LoRA of rank 2 and alpha 4 in in_proj, out_proj');
+});
+
+it.each([
+  ['goes on with an adapter of the same kind', 'lora', networks.lora.lora.rank],
+  ['has all parameters trained, the updates merged, where no adapter is asked for', undefined, undefined],
+] as const)('a run from the weights of another %s', async (_, adapter, rank) => {
+  const { trainList, valList, labelFile: labels, root } = clips;
+  const [init, out] = [join(folder, 'lora-whole', LAST_CHECKPOINT), join(folder, `from-lora-${adapter}`)];
+  const lists = { trainList, valList, labels, root };
+  await startRun({ ...lists, init, out, epochs: 1, batchSize: 4, workers: 0, ...(adapter && { adapter }) });
+  const [before, after] = [init, join(out, LAST_CHECKPOINT)].map(readTrainingCheckpoint);
+  const { description, parameters } = (await after) as TrainingCheckpoint;
+  expect(description.adapter).toEqual(adapter && { ...(await before)?.description.adapter, rank });
+  const [old, now] = [bytesOf(((await before) as TrainingCheckpoint).parameters), bytesOf(parameters)];
+  const isOfClip = (name: string): boolean => !/lora\.|^fusion\.|^logit_scale$/.test(name);
+  const moved = Object.keys(now).filter((name) => isOfClip(name) && now[name] !== old[name]);
+  expect(moved.length > 0).toBe(adapter === undefined);
 });

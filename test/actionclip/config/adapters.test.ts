@@ -1,5 +1,8 @@
 // network.adapter and its sections: defaults, what they freeze, and what does not go together.
 import { describe, expect, it } from 'vitest';
+import { checkTogether } from '../../../packages/actionclip/src/cli/commands/train.ts';
+import { OptionError } from '../../../packages/actionclip/src/cli/options.ts';
+import { networkOf as networkOfOptions } from '../../../packages/actionclip/src/runs/options.ts';
 import { ConfigError, configFrom } from '../../../packages/actionclip/src/train/config-file.ts';
 
 const resolved = (network: Record<string, unknown>) => configFrom({ data: { label_list: 'labels.csv' }, network });
@@ -58,5 +61,36 @@ describe('network.adapter', () => {
       'network.lora is ignored: network.adapter is none; set it to lora',
     ]);
     expect(resolved({ adapter: 'lora', lora: { rank: 2 } }).warnings).toEqual([]);
+  });
+});
+
+describe('--adapter', () => {
+  const known = { kind: 'lora', rank: 2, alpha: 1, layers: ['c_fc'], towers: ['text'] } as const;
+  const { kind: _, ...settings } = known;
+
+  it('takes its size from --adapter-size, or its settings from what the run starts from', () => {
+    expect(networkOfOptions({}, known)).toEqual({});
+    expect(networkOfOptions({ adapter: 'lora' })).toEqual({ adapter: 'lora' });
+    expect(networkOfOptions({ adapter: 'lora' }, known)).toEqual({ adapter: 'lora', lora: settings });
+    expect(networkOfOptions({ adapter: 'lora', adapterSize: 4 }, known)).toEqual({
+      adapter: 'lora',
+      lora: { rank: 4 },
+    });
+    expect(networkOfOptions({ adapter: 'st-adapter', adapterSize: 4 }, known)).toEqual({
+      adapter: 'st-adapter',
+      st_adapter: { channels: 4 },
+    });
+    expect(networkOf(networkOfOptions({ adapter: 'lora' }, known)).adapter).toEqual(known);
+  });
+
+  it.each([
+    [{ adapter: 'lora', clipsTable: 'clips.csv' }, '--adapter leaves the towers as they are'],
+    [{ adapterSize: 2 }, '--adapter-size needs --adapter'],
+  ] as const)('is refused where it makes no sense: %j', (options, message) => {
+    expect(() => checkTogether(options)).toThrow(OptionError);
+    expect(() => checkTogether(options)).toThrow(message);
+    expect(() =>
+      checkTogether({ ...options, adapter: 'lora', init: 'hub:ViT-B/16', clipsTable: 'clips.csv' }),
+    ).not.toThrow();
   });
 });

@@ -19,7 +19,9 @@ it('configs/ has a file for each use', () => {
     'k400-vit-b-16-32f.yaml',
     'k400-vit-b-16-8f.yaml',
     'k400-vit-b-32-8f.yaml',
+    'lora.yaml',
     'small-data.yaml',
+    'st-adapter.yaml',
     'text-classifier.yaml',
     'ucf101.yaml',
     'vificlip.yaml',
@@ -63,6 +65,11 @@ describe('what the files differ in', () => {
       data: { templates: 'text4vis' },
       network: { freezeText: true },
       solver: { loss: 'classifier', epochs: 30 },
+    });
+    expect(configOf('lora.yaml').network.adapter).toMatchObject({ kind: 'lora', rank: 8 });
+    expect(configOf('st-adapter.yaml')).toMatchObject({
+      network: { adapter: { kind: 'st-adapter', channels: 384 }, temporalHead: 'meanP', freezeText: true },
+      solver: { loss: 'classifier' },
     });
     expect(configOf('vificlip.yaml')).toMatchObject({
       data: { templates: 'bare' },

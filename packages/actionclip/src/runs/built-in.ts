@@ -19,7 +19,7 @@ import { Examiner } from './examiner.ts';
 import { networkOf, type RunOptions } from './options.ts';
 import { type RunReport, writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
-import { openFrom, recipes, type Start, startOf } from './start.ts';
+import { openFrom, recipeOf, type Start, startOf } from './start.ts';
 import { type RunWatch, watched } from './watch.ts';
 
 /** Training clips of each class, and how much actors, cameras and settings vary (0 to 1). */
@@ -124,7 +124,7 @@ async function drawDataset(
 }
 
 function configOf(dataset: ActionDataset, options: RunOptions, init: Start | undefined, output: string): Config {
-  const recipe = recipes[init?.kind ?? 'scratch'];
+  const recipe = recipeOf(init, options);
   const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     seed: options.seed ?? 1,
@@ -141,7 +141,7 @@ function configOf(dataset: ActionDataset, options: RunOptions, init: Start | und
       workers: options.workers ?? 1,
       feature_views: options.featureViews,
     },
-    network: { arch: 'small', sim_header: options.head ?? 'Transf', ...networkOf(options) },
+    network: { arch: 'small', sim_header: options.head ?? 'Transf', ...networkOf(options, init?.description.adapter) },
     solver: {
       precision: options.precision,
       accumulation: options.accumulate,

@@ -1,5 +1,7 @@
 /** What a person may choose of a training run. */
+import type { AdapterOptions } from '../model/adapters.ts';
 import type { TemporalHeadName } from '../model/temporal.ts';
+import type { ConfigOverrides } from '../train/config-file.ts';
 
 /** Everything is optional: without a configuration, lists or a table, the run is the built-in one. */
 export interface RunOptions {
@@ -27,6 +29,9 @@ export interface RunOptions {
   /** Views of each clip whose features are kept, where the image tower is frozen. */
   readonly featureViews?: number;
   readonly trainOnly?: 'temporal' | 'image' | 'text';
+  /** What is trained in place of the towers' own parameters, and how large it is: LoRA's rank, an ST-Adapter's channels. */
+  readonly adapter?: 'lora' | 'st-adapter';
+  readonly adapterSize?: number;
   readonly checkpoint?: 'on' | 'off';
   readonly seed?: number;
   /** Train on this number of clips of each class, drawn with the seed. */
@@ -40,11 +45,28 @@ export interface RunOptions {
   readonly port?: number;
 }
 
-/** The configuration of the network that the options ask for: how blocks are computed, and which part is trained. */
-export const networkOf = ({
-  checkpoint,
-  trainOnly,
-}: RunOptions): { readonly checkpoint?: boolean; readonly train_only?: string } => ({
-  ...(checkpoint === undefined ? {} : { checkpoint: checkpoint === 'on' }),
-  ...(trainOnly === undefined ? {} : { train_only: trainOnly }),
+/** The keys of the configuration about each adapter's settings and its size. */
+const adapterKeys = {
+  lora: { section: 'lora', size: 'rank' },
+  'st-adapter': { section: 'st_adapter', size: 'channels' },
+} as const;
+
+/** The adapter with its size as told, or else the settings of the one that the run starts from. */
+function adapterValues({ adapter, adapterSize }: RunOptions, known: AdapterOptions | undefined): ConfigOverrides {
+  if (adapter === undefined) return {};
+  const { section, size } = adapterKeys[adapter];
+  if (adapterSize !== undefined) return { adapter, [section]: { [size]: adapterSize } };
+  if (known?.kind !== adapter) return { adapter };
+  const { kind: _, ...settings } = known;
+  return { adapter, [section]: settings };
+}
+
+/**
+ * The configuration of the network that the options ask for: how blocks are computed, and what is trained.
+ * @param known The adapter of what the run starts from, with which one of its kind goes on unless its size is told.
+ */
+export const networkOf = (options: RunOptions, known?: AdapterOptions): ConfigOverrides => ({
+  ...(options.checkpoint === undefined ? {} : { checkpoint: options.checkpoint === 'on' }),
+  ...(options.trainOnly === undefined ? {} : { train_only: options.trainOnly }),
+  ...adapterValues(options, known),
 });

@@ -9,6 +9,7 @@ import { resolveWeights } from '../hub/resolve.ts';
 import type { Config } from '../train/config.ts';
 import { ConfigError, type ConfigOverrides, configFrom, parseConfig } from '../train/config-file.ts';
 import { type DatasetOptions, type RunData, readRunData } from '../train/datasets.ts';
+import { trainedCount } from '../train/freezing.ts';
 import { describeModel, type OpenedModel, openModel } from '../train/model-description.ts';
 import { train } from '../train/trainer.ts';
 import { loadClipWeights, loadPretrained } from '../train/weights.ts';
@@ -17,7 +18,7 @@ import { Examiner } from './examiner.ts';
 import { networkOf, type RunOptions } from './options.ts';
 import { writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
-import { openFrom, recipes, type Start, startOf } from './start.ts';
+import { openFrom, recipeOf, type Start, startOf } from './start.ts';
 import { type RunWatch, sizesOf, watched } from './watch.ts';
 
 /** The names of splits that a table may have for held-out clips. */
@@ -63,7 +64,7 @@ function clipsConfig(options: RunOptions, init: Start | undefined): Config {
   const known = init?.description;
   // A model of single pictures says nothing of how frames become a clip.
   const ofClips = known !== undefined && known.frames > 1 ? known : undefined;
-  const recipe = recipes[init?.kind ?? 'scratch'];
+  const recipe = recipeOf(init, options);
   const epochs = options.epochs ?? 30;
   const { config } = configFrom({
     ...overridesOf(options),
@@ -81,7 +82,11 @@ function clipsConfig(options: RunOptions, init: Start | undefined): Config {
       replace_underscores: true,
       feature_views: options.featureViews,
     },
-    network: { arch: 'small', sim_header: options.head ?? ofClips?.temporal ?? 'Transf', ...networkOf(options) },
+    network: {
+      arch: 'small',
+      sim_header: options.head ?? ofClips?.temporal ?? 'Transf',
+      ...networkOf(options, known?.adapter),
+    },
     solver: {
       precision: options.precision,
       accumulation: options.accumulate,
@@ -153,6 +158,12 @@ function withFullBatch(config: Config, { train: clips }: RunData): Config {
   return { ...config, data: { ...config.data, batchSize: clips.length } };
 }
 
+/** How many parameters there are, and how many are trained where it is not all of them. */
+function parametersOf({ model }: OpenedModel, { network }: Config): string {
+  const [all, trained] = [model.parameterCount(), trainedCount(model, network)];
+  return `${all.toLocaleString('en')} parameters${trained === all ? '' : ` (${trained.toLocaleString('en')} trained)`}`;
+}
+
 interface ClipsRun {
   readonly config: Config;
   readonly data: RunData;
@@ -166,7 +177,7 @@ async function runOn({ config: given, data, opened, datasets, watch }: ClipsRun)
   const { line, progress } = openConsole();
   const config = withFullBatch(given, data);
   if (config !== given) line(`Batches of all ${config.data.batchSize} clips, as ${given.data.batchSize} are not there`);
-  line(`${opened.model.parameterCount().toLocaleString('en')} parameters, ${sizesOf(data)}`);
+  line(`${parametersOf(opened, config)}, ${sizesOf(data)}`);
   const title = `ActionCLIP on ${config.data.dataset === 'custom' ? 'your clips' : config.data.dataset}`;
   const outcome = await train({
     config,

@@ -11,12 +11,17 @@ import {
   openModel,
 } from '../train/model-description.ts';
 import { loadPretrained } from '../train/weights.ts';
+import type { RunOptions } from './options.ts';
 
-/** How training is done by what it starts from: the published models with the rates and the decay of the paper. */
-export const recipes = {
+/**
+ * How training is done by what it starts from: the published models with the rates and the decay of the paper, and
+ * adapters in them with those of CLIP-LoRA (Zanella and Ben Ayed, arXiv 2405.18541).
+ */
+const recipes = {
   scratch: { lr: 1.5e-3, f_ratio: 2, weight_decay: 0.1 },
   small: { lr: 1e-3, f_ratio: 2, weight_decay: 0.1 },
   published: { lr: 5e-6, f_ratio: 10, weight_decay: 0.2 },
+  adapters: { lr: 2e-4, f_ratio: 1, weight_decay: 0.01 },
 } as const;
 
 /** The weights that training starts from, and which model they are of. */
@@ -24,6 +29,12 @@ export interface Start {
   readonly path: string;
   readonly description: ModelDescription;
   readonly kind: 'small' | 'published';
+}
+
+/** The recipe of a run. */
+export function recipeOf(init: Start | undefined, { adapter }: RunOptions): (typeof recipes)[keyof typeof recipes] {
+  const kind = init?.kind ?? 'scratch';
+  return recipes[kind === 'published' && adapter !== undefined ? 'adapters' : kind];
 }
 
 /** The checkpoint to start from, fetched where it is a hub name; undefined where none is asked for. */
@@ -36,14 +47,20 @@ export async function startOf(init: string | undefined, watch: ResolveOptions = 
 
 /**
  * Opens the model of a run: of the sizes and the vocabulary of what it starts from, with its weights, or of `choices`
- * with initial ones. Its frames, its input size and its temporal head are those of the configuration.
+ * with initial ones. Its frames, its input size, its temporal head and its adapter are those of the configuration.
  * @throws CheckpointError where the weights do not fit.
  */
 export async function openFrom(init: Start | undefined, config: Config, choices: ModelChoices): Promise<OpenedModel> {
   if (init === undefined) return openModel(describeModel(config, choices), config.seed);
-  const known = init.description;
-  const { sizes, frames, temporal } = describeModel(config, { sizes: known.sizes, vocabulary: known.vocabulary });
-  const opened = await openModel({ ...known, sizes, frames, ...(temporal && { temporal }) }, config.seed);
+  const { adapter: _, ...known } = init.description;
+  const { sizes, frames, temporal, adapter } = describeModel(config, {
+    sizes: known.sizes,
+    vocabulary: known.vocabulary,
+  });
+  const opened = await openModel(
+    { ...known, sizes, frames, ...(temporal && { temporal }), ...(adapter && { adapter }) },
+    config.seed,
+  );
   await loadPretrained(opened.model, init.path, {
     otherHead: temporal !== known.temporal,
     otherResolution: sizes.vision.resolution !== known.sizes.vision.resolution,

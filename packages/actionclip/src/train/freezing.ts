@@ -4,6 +4,7 @@
  */
 
 import { isTemporal } from '../checkpoints/names.ts';
+import type { ActionCLIP } from '../model/action-clip.ts';
 import { isLora } from '../model/adapters.ts';
 import type { NetworkConfig } from './config.ts';
 
@@ -33,6 +34,13 @@ export function partOf(name: string): Part | undefined {
   if (name === 'logit_scale') return undefined;
   if (name.startsWith('visual.')) return 'image';
   return name.startsWith('fusion.') ? 'temporal' : 'text';
+}
+
+/** Elements of a model's parameters that a run trains. */
+export function trainedCount(model: ActionCLIP, network: Parameters<typeof frozenParts>[0]): number {
+  const frozen = frozenParts(network);
+  const trained = [...model.namedParameters()].filter(([name]) => isTrained(name, frozen));
+  return trained.reduce((sum, [, { size }]) => sum + size, 0);
 }
 
 /** Whether a parameter is one that a run trains. */

@@ -29,6 +29,8 @@ export const convert = defineCommand({
 openai       CLIP's own names, for programs that read OpenAI's state dicts; no temporal prompts
 huggingface  the names of transformers' CLIPModel, with its config.json beside; no temporal prompts
 
+What LoRA has learnt is merged into the weights. ST-Adapters count as temporal prompts.
+
 A mixture has alpha parts of OTHER's towers and 1 - alpha of CHECKPOINT's, and CHECKPOINT's temporal head: after
 fine-tuning, half of each often knows more of classes that were not trained on.`,
   async run({ values, positionals: [name = ''] }, terminal) {

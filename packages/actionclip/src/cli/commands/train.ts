@@ -55,6 +55,12 @@ export const trainOptions = {
     kind: wholeFrom(0),
     help: 'with a frozen image tower: views of each clip whose features are kept; 4 with --train-only temporal; 0: new ones in every epoch',
   },
+  adapter: {
+    place: 'NAME',
+    kind: oneOf('lora', 'st-adapter'),
+    help: 'train few parameters in place of those of the towers: lora, or st-adapter (over time, in the image tower)',
+  },
+  adapterSize: { place: 'N', kind: wholeFrom(1), help: "LoRA's rank (8), or the channels of ST-Adapters (384)" },
   checkpoint: {
     place: 'on|off',
     kind: oneOf('on', 'off'),
@@ -81,6 +87,7 @@ export const train = defineCommand({
     'actionclip train --init runs/pretrain-pairs/last.safetensors',
     'actionclip train --config k400_train.yaml --root frames --out runs/k400',
     'actionclip train --clips-table clips/labels.csv --init runs/train-k400/last.safetensors --epochs 30',
+    'actionclip train --clips-table clips/labels.csv --init hub:ViT-B/16 --adapter lora',
     'actionclip train --train-list train.txt --val-list val.txt --labels labels.csv --root clips --frames 8',
     'actionclip train --resume runs/train-k400/last.safetensors',
   ],
@@ -115,6 +122,13 @@ export function checkTogether(options: RunOptions): void {
     throw new OptionError(
       '--clips-table takes the place of --train-list, --val-list and --labels',
       'give one or the other',
+    );
+  }
+  if (has('adapterSize') && !has('adapter')) throw new OptionError('--adapter-size needs --adapter', 'choose one');
+  if (has('adapter') && !has('init', 'config')) {
+    throw new OptionError(
+      '--adapter leaves the towers as they are, and these would be random',
+      'name the weights with --init, or give --config',
     );
   }
   if (has('port') && !has('live')) throw new OptionError('--port is of the live page', 'add --live');
