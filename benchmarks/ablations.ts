@@ -1,20 +1,21 @@
 /**
  * The paper's ablations as questions to the small model on the built-in data set, each answered by one command:
  *
- *     npx tsx --conditions=@actionclip/source benchmarks/ablations.ts temporal [--seeds 1,2,3] [--epochs 10]
+ *     npx tsx --conditions=@actionclip/source benchmarks/ablations.ts temporal [--seeds 1,2,3] [--epochs 10] [--threads 2]
  *
  * Prints means and deviations over the seeds, and keeps every run in benchmarks/results/ablations/STUDY.json: runs
  * that are there already, of the same number of epochs, are not made again.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { spreadOf, writeFileAtomically } from 'actionclip';
 import { type Study, studies } from './ablations/studies.ts';
 import { describeEnvironment, type Environment } from './harness/environment.ts';
+import { preTrained } from './harness/pre-training.ts';
 
 interface Run {
   readonly variant: string;
@@ -36,14 +37,18 @@ interface Results {
 const repository = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: 'string', default: '1,2,3' }, epochs: { type: 'string', default: '10' } },
+  options: {
+    seeds: { type: 'string', default: '1,2,3' },
+    epochs: { type: 'string' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+  },
 });
 const [name = ''] = positionals;
 const found = studies[name];
 if (found === undefined) throw new Error(`name a study: ${Object.keys(studies).join(', ')}`);
 const study: Study = found;
 const seeds = values.seeds.split(',').map(Number);
-const epochs = Number(values.epochs);
+const epochs = Number(values.epochs ?? study.epochs ?? 10);
 const file = join(repository, 'benchmarks/results/ablations', `${name}.json`);
 const environment = await describeEnvironment([]);
 
@@ -57,6 +62,8 @@ function keyOf({ variant, seed, epochs: length }: Pick<Run, 'variant' | 'seed' |
   return `${variant}\n${seed}\n${length}`;
 }
 
+const startsElsewhere = study.variants.some(({ start }) => start !== undefined);
+const pairs = startsElsewhere ? [await preTrained('pairs', values.threads)] : [];
 for (const seed of seeds) {
   for (const { name: variant } of study.variants) {
     if (runs.has(keyOf({ variant, seed, epochs }))) continue;
@@ -64,7 +71,7 @@ for (const seed of seeds) {
     const args = ['--conditions=@actionclip/source', '--import', 'tsx', script, name, variant, String(seed)];
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      [...args, String(epochs), join(tmpdir(), 'actionclip-ablations')],
+      [...args, String(epochs), join(tmpdir(), 'actionclip-ablations'), values.threads, ...pairs],
       { cwd: repository, maxBuffer: 2 ** 26 },
     );
     const run: Run = { variant, seed, epochs, ...JSON.parse(stdout), commit: environment.commit };

@@ -1,21 +1,22 @@
 /**
- * The small model on real clips: from scratch and from the model of the main job, over several seeds, beside chance and
- * beside the nearest class mean on the features of an untrained model.
+ * The small model on real clips: from scratch, and from what is pre-trained on the built-in pairs and on the built-in
+ * actions after them, over several seeds, beside chance and beside the nearest class mean on the features of an
+ * untrained model.
  *
- *     tsx --conditions=@actionclip/source benchmarks/real-clips.ts --init runs/train-k400/best.safetensors TABLE.csv...
+ *     tsx --conditions=@actionclip/source benchmarks/real-clips.ts [--starts scratch,pairs,actions] TABLE.csv...
  *
- * A table has the columns path,label,text,group,split. Results go to benchmarks/results/real-clips.json.
+ * A table has the columns path,label,text,group,split. Prints means and deviations over the seeds, and keeps every run
+ * in benchmarks/results/real-clips.json: runs that are there already, of the same length, are not made again.
  */
-import { execFile, execFileSync } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { openDevice, setDefaultDevice } from '@actionclip/tensor';
 import {
   type ClipEntry,
-  type Config,
   configFrom,
   describeModel,
   Examiner,
@@ -25,24 +26,35 @@ import {
   openFrameSource,
   openModel,
   readClipTable,
+  readRunData,
   resize,
   smallData,
   smallModel,
+  spreadOf,
   writeFileAtomically,
 } from 'actionclip';
+import { describeEnvironment, type Environment } from './harness/environment.ts';
+import { actionclip, preTrained, preTrainings } from './harness/pre-training.ts';
 
 const repository = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals: tables } = parseArgs({
   allowPositionals: true,
   options: {
-    init: { type: 'string' },
-    seeds: { type: 'string', default: '1,2,3' },
+    starts: { type: 'string', default: 'scratch,pairs,actions' },
+    seeds: { type: 'string', default: '1,2,3,4,5' },
     epochs: { type: 'string', default: '60' },
     frames: { type: 'string', default: '8' },
     size: { type: 'string', default: '32' },
+    threads: { type: 'string', default: String(availableParallelism()) },
   },
 });
 const seeds = values.seeds.split(',').map(Number);
+
+const { epochs, frames, size } = {
+  epochs: Number(values.epochs),
+  frames: Number(values.frames),
+  size: Number(values.size),
+};
 
 interface Outcome {
   readonly top1: number;
@@ -50,13 +62,46 @@ interface Outcome {
   readonly shuffled: number;
 }
 
+interface Run extends Outcome {
+  readonly clips: string;
+  readonly start: string;
+  readonly seed: number;
+  readonly epochs: number;
+  readonly frames: number;
+  readonly size: number;
+  readonly commit: string;
+}
+
+interface Table {
+  readonly name: string;
+  readonly classes: number;
+  /** Accuracy of the nearest class mean, for each seed. */
+  readonly untrained: readonly number[];
+}
+
+interface Results {
+  readonly tables: readonly Table[];
+  readonly runs: readonly Run[];
+  readonly environment: Environment;
+}
+
 /** Side in pixels of the extracted frames. They are squeezed to squares, since a crop would cut people off. */
 const extractedSide = 80;
 
+/** A table's clips by the paper's lists. */
+interface ClipLists {
+  readonly root: string;
+  readonly train: string;
+  readonly val: string;
+  readonly labels: string;
+}
+
 /** A table's clips as folders of small JPEG frames with lists, in the paper's layout: decoded once for all runs. */
-async function extract(table: string): Promise<readonly string[]> {
+async function extract(table: string): Promise<ClipLists> {
   const root = join(tmpdir(), `real-clips-${basename(dirname(table))}-${extractedSide}`);
-  const files = { train: join(root, 'train.txt'), val: join(root, 'val.txt'), labels: join(root, 'labels.csv') };
+  const lists = { root, train: join(root, 'train.txt'), val: join(root, 'val.txt'), labels: join(root, 'labels.csv') };
+  // The labels are written last.
+  if (existsSync(lists.labels)) return lists;
   const { clips, texts } = await readClipTable(table);
   const entries = { train: [] as ClipEntry[], val: [] as ClipEntry[] };
   for (const [i, clip] of clips.entries()) {
@@ -72,29 +117,22 @@ async function extract(table: string): Promise<readonly string[]> {
     }
     entries[clip.split === 'train' ? 'train' : 'val'].push({ path: folder, frames: images.length, label: clip.label });
   }
-  await writeFileAtomically(files.train, formatClipList(entries.train));
-  await writeFileAtomically(files.val, formatClipList(entries.val));
-  await writeFileAtomically(files.labels, formatLabels(texts));
-  return ['--train-list', files.train, '--val-list', files.val, '--labels', files.labels, '--root', root];
+  await writeFileAtomically(lists.train, formatClipList(entries.train));
+  await writeFileAtomically(lists.val, formatClipList(entries.val));
+  await writeFileAtomically(lists.labels, formatLabels(texts));
+  return lists;
 }
 
-/** One run of the main job's program on a table. */
-async function run(name: string, clips: readonly string[], seed: number, init: string | undefined): Promise<Outcome> {
-  const out = join(tmpdir(), `real-clips-${name}-${init === undefined ? 'scratch' : 'trained'}-${seed}`);
-  const fixed = ['--frames', values.frames, '--size', values.size, '--epochs', values.epochs];
-  const args = [...clips, ...fixed, '--seed', String(seed), '--out', out];
-  const { stderr } = await promisify(execFile)(
-    process.execPath,
-    [
-      '--conditions=@actionclip/source',
-      '--import',
-      'tsx',
-      join(repository, 'examples/train-k400.ts'),
-      ...args,
-      ...(init === undefined ? [] : ['--init', init]),
-    ],
-    { cwd: repository, maxBuffer: 2 ** 26 },
-  );
+/** One run of the program on a table. */
+async function train(name: string, lists: ClipLists, seed: number, start: string): Promise<Outcome> {
+  const pre = preTrainings.find((known) => known === start);
+  const { stderr } = await actionclip([
+    ...['train', '--train-list', lists.train, '--val-list', lists.val, '--labels', lists.labels, '--root', lists.root],
+    ...['--frames', values.frames, '--size', values.size, '--epochs', values.epochs],
+    ...['--head', 'Transf', '--seed', String(seed), '--device', 'wasm', '--threads', values.threads],
+    ...['--out', join(tmpdir(), `real-clips-${name}-${start}-${seed}`)],
+    ...(pre === undefined ? [] : ['--init', await preTrained(pre, values.threads)]),
+  ]);
   const part = (pattern: RegExp): number => {
     const found = pattern.exec(stderr);
     if (found === null) throw new Error(`no line ${pattern} in the output of the run:\n${stderr}`);
@@ -103,28 +141,27 @@ async function run(name: string, clips: readonly string[], seed: number, init: s
   return { top1: part(/^top-1 ([\d.]+) %, top-5/m), shuffled: part(/random order: ([\d.]+) %/) };
 }
 
-const mean = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0) / list.length;
-const deviation = (list: readonly number[]): number =>
-  Math.sqrt(list.reduce((sum, x) => sum + (x - mean(list)) ** 2, 0) / Math.max(1, list.length - 1));
-
 /** Accuracy of the class mean nearest by cosine, on video features of a model as it is made. */
-async function nearestMean(table: string, seed: number): Promise<number> {
-  const { clips, texts } = await readClipTable(table);
+async function nearestMean(lists: ClipLists, seed: number): Promise<number> {
   const { config } = configFrom({
     seed,
     data: {
-      label_list: table,
-      num_segments: Number(values.frames),
-      input_size: Number(values.size),
+      train_list: lists.train,
+      val_list: lists.val,
+      label_list: lists.labels,
+      root: lists.root,
+      num_segments: frames,
+      input_size: size,
       batch_size: 16,
       workers: 1,
     },
     network: { arch: 'small', sim_header: 'Transf' },
-  }) as { config: Config };
+  });
+  const { labels: texts, train: training, validation } = await readRunData(config);
   const opened = await openModel(describeModel(config, smallModel(texts)), seed);
-  const examiner = new Examiner(config, opened, smallData(config.data.inputSize));
-  const known = await examiner.clips(clips.filter(({ split }) => split === 'train'));
-  const asked = await examiner.clips(clips.filter(({ split }) => split !== 'train'));
+  const examiner = new Examiner(config, opened, smallData(size));
+  const known = await examiner.clips(training);
+  const asked = await examiner.clips(validation);
   const { width } = known;
   const means = texts.map(() => new Float64Array(width));
   known.labels.forEach((label, i) => {
@@ -145,43 +182,55 @@ async function nearestMean(table: string, seed: number): Promise<number> {
   return right / asked.labels.length;
 }
 
-const percent = (list: readonly number[]): string =>
-  `${(100 * mean(list)).toFixed(1)} ± ${(100 * deviation(list)).toFixed(1)} %`;
-
-setDefaultDevice(await openDevice('wasm'));
-const results: object[] = [];
-for (const table of tables) {
-  const { texts } = await readClipTable(table);
-  const name = basename(dirname(table));
-  const clips = await extract(table);
-  const untrained: number[] = [];
-  for (const seed of seeds) untrained.push(await nearestMean(table, seed));
-  console.log(
-    `${name}: chance ${percent([1 / texts.length])}, nearest class mean on untrained features ${percent(untrained)}`,
-  );
-  const row: Record<string, unknown> = { name, classes: texts.length, seeds, untrained };
-  for (const start of values.init === undefined ? [undefined] : [undefined, values.init]) {
-    const outcomes: Outcome[] = [];
-    for (const seed of seeds) outcomes.push(await run(name, clips, seed, start));
-    const title = start === undefined ? 'from scratch' : 'from the trained model';
-    console.log(
-      `${name}, ${title}: top-1 ${percent(outcomes.map(({ top1 }) => top1))}, frames in random order ${percent(outcomes.map(({ shuffled }) => shuffled))}`,
-    );
-    row[start === undefined ? 'scratch' : 'trained'] = outcomes;
-  }
-  results.push(row);
-}
-const record = {
-  machine: `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} processors`,
-  node: process.version,
-  commit: execFileSync('git', ['rev-parse', 'HEAD'], { cwd: repository, encoding: 'utf8' }).trim(),
-  epochs: Number(values.epochs),
-  frames: Number(values.frames),
-  results,
-};
-await mkdir(join(repository, 'benchmarks/results'), { recursive: true });
-await writeFileAtomically(
-  join(repository, 'benchmarks/results/real-clips.json'),
-  `${JSON.stringify(record, null, 2)}\n`,
+const file = join(repository, 'benchmarks/results/real-clips.json');
+const environment = await describeEnvironment([]);
+const earlier = await readFile(file, 'utf8').then(
+  (text) => (JSON.parse(text) as Partial<Results>).runs ?? [],
+  () => [],
 );
+const keyOf = (run: Omit<Run, keyof Outcome | 'commit'>): string =>
+  [run.clips, run.start, run.seed, run.epochs, run.frames, run.size].join('\n');
+const runs = new Map(earlier.map((run) => [keyOf(run), run]));
+const measured: Table[] = [];
+
+function percent(parts: readonly number[]): string {
+  const { mean, deviation } = spreadOf(parts);
+  return `${(100 * mean).toFixed(1)} ± ${(100 * deviation).toFixed(1)} %`;
+}
+
+setDefaultDevice(await openDevice('wasm', { threads: Number(values.threads) }));
+const clipLists = new Map<string, ClipLists>();
+for (const table of tables) {
+  const name = basename(dirname(table));
+  const lists = await extract(table);
+  const untrained: number[] = [];
+  for (const seed of seeds) untrained.push(await nearestMean(lists, seed));
+  clipLists.set(name, lists);
+  measured.push({ name, classes: (await readClipTable(table)).texts.length, untrained });
+}
+for (const seed of seeds) {
+  for (const [name, lists] of clipLists) {
+    for (const start of values.starts.split(',')) {
+      const plan = { clips: name, start, seed, epochs, frames, size };
+      if (runs.has(keyOf(plan))) continue;
+      const run = { ...plan, ...(await train(name, lists, seed, start)), commit: environment.commit };
+      runs.set(keyOf(plan), run);
+      console.log(`${name}, ${start}, seed ${seed}: top-1 ${(100 * run.top1).toFixed(1)} %`);
+      const results: Results = { tables: measured, runs: [...runs.values()], environment };
+      await writeFileAtomically(file, `${JSON.stringify(results, null, 2)}\n`);
+    }
+  }
+}
+
+console.log(`\n${epochs} epochs, ${frames} frames of ${size} x ${size}, seeds ${seeds.join(', ')}\n`);
+console.log('| clips | start | top-1 | frames in random order |\n| --- | --- | --- | --- |');
+for (const { name, classes, untrained } of measured) {
+  console.log(`| ${name} | chance | ${(100 / classes).toFixed(1)} % | |`);
+  console.log(`| ${name} | nearest class mean, untrained features | ${percent(untrained)} | |`);
+  for (const start of values.starts.split(',')) {
+    const own = seeds.flatMap((seed) => runs.get(keyOf({ clips: name, start, seed, epochs, frames, size })) ?? []);
+    const shuffled = percent(own.map((run) => run.shuffled));
+    console.log(`| ${name} | ${start} | ${percent(own.map(({ top1 }) => top1))} | ${shuffled} |`);
+  }
+}
 process.exit(0);

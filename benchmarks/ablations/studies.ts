@@ -6,17 +6,36 @@ export interface Variant {
   /** Values of the configuration that differ, by its sections. */
   readonly data?: Readonly<Record<string, unknown>>;
   readonly network?: Readonly<Record<string, unknown>>;
+  /** Which weights of the model that was pre-trained on the built-in pairs training starts from; the default is a model of its own. */
+  readonly start?: Start;
   /** What becomes of the texts of the classes. */
   readonly texts?: (labels: readonly string[]) => readonly string[];
 }
 
+/** All weights, those of the image tower, or none: then the model is the same in size and vocabulary, and random. */
+export type Start = 'all' | 'image' | 'none';
+
 export interface Study {
   readonly question: string;
+  /** Passes over the training clips where none are asked for; 10 unless told. */
+  readonly epochs?: number;
   readonly variants: readonly Variant[];
 }
 
 /** A class as its number, which says nothing of what it looks like. */
 const numbers = (labels: RunData['labels']): readonly string[] => labels.map((_, index) => String(index));
+
+/** Small batches make many steps of few clips. */
+const fewClips = (shots: number): { readonly shots: number; readonly batch_size: number } => ({
+  shots,
+  batch_size: 16,
+});
+
+const starts: readonly (readonly [name: string, start: Start])[] = [
+  ['none', 'none'],
+  ['image tower only', 'image'],
+  ['both towers', 'all'],
+];
 
 export const studies: Readonly<Record<string, Study>> = {
   temporal: {
@@ -38,5 +57,23 @@ export const studies: Readonly<Record<string, Study>> = {
   frames: {
     question: 'How many frames of a clip are seen',
     variants: [1, 2, 4, 8, 16].map((count) => ({ name: String(count), data: { num_segments: count } })),
+  },
+  'pre-training': {
+    question: 'What pre-training on pictures with captions is worth with few clips of each class',
+    epochs: 40,
+    variants: [4, 8].flatMap((shots) =>
+      starts.map(([name, start]) => ({ name: `${shots} clips, ${name}`, data: fewClips(shots), start })),
+    ),
+  },
+  prompts: {
+    question: "Whether labels stand in the paper's 16 templates or alone, with few clips of each class",
+    epochs: 40,
+    variants: [4, 8].flatMap((shots) =>
+      [['label alone', 'bare'] as const, ['16 templates', 'actionclip'] as const].map(([name, templates]) => ({
+        name: `${shots} clips, ${name}`,
+        data: { ...fewClips(shots), templates },
+        start: 'all' as const,
+      })),
+    ),
   },
 };

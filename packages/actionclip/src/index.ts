@@ -256,6 +256,7 @@ export { Examiner } from './runs/examiner.ts';
 export type { RunOptions } from './runs/options.ts';
 export { startRun } from './runs/run.ts';
 export { smallData, smallInput, smallModel } from './runs/small-model.ts';
+export { openFrom, type Start, startOf } from './runs/start.ts';
 
 export { fileIdentity, weightsIdentity } from './search/identity.ts';
 export { recipeOf } from './search/recipe.ts';
