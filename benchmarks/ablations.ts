@@ -1,10 +1,11 @@
 /**
  * The paper's ablations as questions to the small model on the built-in data set, each answered by one command:
  *
- *     npx tsx --conditions=@actionclip/source benchmarks/ablations.ts temporal [--seeds 1,2,3] [--epochs 10] [--threads 2]
+ *     npx tsx --conditions=@actionclip/source benchmarks/ablations.ts temporal [--seeds 1,2,3] [--epochs 10]
  *
  * Prints means and deviations over the seeds, and keeps every run in benchmarks/results/ablations/STUDY.json: runs
- * that are there already, of the same number of epochs, are not made again.
+ * that are there already, of the same number of epochs, are not made again. With --jobs N there are N runs at once,
+ * each with the --threads of its device.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -16,6 +17,7 @@ import { spreadOf, writeFileAtomically } from 'actionclip';
 import { type Study, studies } from './ablations/studies.ts';
 import { describeEnvironment, type Environment } from './harness/environment.ts';
 import { preTrained } from './harness/pre-training.ts';
+import { severalAtOnce } from './harness/several-at-once.ts';
 
 interface Run {
   readonly variant: string;
@@ -41,6 +43,7 @@ const { values, positionals } = parseArgs({
     seeds: { type: 'string', default: '1,2,3' },
     epochs: { type: 'string' },
     threads: { type: 'string', default: String(availableParallelism()) },
+    jobs: { type: 'string', default: '1' },
   },
 });
 const [name = ''] = positionals;
@@ -64,9 +67,11 @@ function keyOf({ variant, seed, epochs: length }: Pick<Run, 'variant' | 'seed' |
 
 const startsElsewhere = study.variants.some(({ start }) => start !== undefined);
 const pairs = startsElsewhere ? [await preTrained('pairs', values.threads)] : [];
-for (const seed of seeds) {
-  for (const { name: variant } of study.variants) {
-    if (runs.has(keyOf({ variant, seed, epochs }))) continue;
+const plans = seeds.flatMap((seed) => study.variants.map(({ name: variant }) => ({ variant, seed, epochs })));
+await severalAtOnce({
+  items: plans.filter((plan) => !runs.has(keyOf(plan))),
+  jobs: Number(values.jobs),
+  async run({ variant, seed }) {
     const script = join(repository, 'benchmarks/ablations/one-run.ts');
     const args = ['--conditions=@actionclip/source', '--import', 'tsx', script, name, variant, String(seed)];
     const { stdout } = await promisify(execFile)(
@@ -74,13 +79,16 @@ for (const seed of seeds) {
       [...args, String(epochs), join(tmpdir(), 'actionclip-ablations'), values.threads, ...pairs],
       { cwd: repository, maxBuffer: 2 ** 26 },
     );
-    const run: Run = { variant, seed, epochs, ...JSON.parse(stdout), commit: environment.commit };
-    runs.set(keyOf(run), run);
-    console.log(`${variant}, seed ${seed}: top-1 ${percent(run.top1)}, ordered pairs ${percent(run.pairs)}`);
+    return JSON.parse(stdout) as Omit<Run, keyof (typeof plans)[number] | 'commit'>;
+  },
+  async keep(plan, outcome) {
+    const run: Run = { ...plan, ...outcome, commit: environment.commit };
+    runs.set(keyOf(plan), run);
+    console.log(`${plan.variant}, seed ${plan.seed}: top-1 ${percent(run.top1)}, ordered pairs ${percent(run.pairs)}`);
     const results: Results = { question: study.question, runs: [...runs.values()], environment };
     await writeFileAtomically(file, `${JSON.stringify(results, null, 2)}\n`);
-  }
-}
+  },
+});
 
 console.log(`\n${study.question}; ${epochs} epochs, seeds ${seeds.join(', ')}\n`);
 console.log('| | top-1 | ordered pairs | zero-shot |\n| --- | --- | --- | --- |');

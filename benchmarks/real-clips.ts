@@ -6,7 +6,8 @@
  *     tsx --conditions=@actionclip/source benchmarks/real-clips.ts [--starts scratch,pairs,actions] TABLE.csv...
  *
  * A table has the columns path,label,text,group,split. Prints means and deviations over the seeds, and keeps every run
- * in benchmarks/results/real-clips.json: runs that are there already, of the same length, are not made again.
+ * in benchmarks/results/real-clips.json: runs that are there already, of the same length, are not made again. With
+ * --jobs N there are N runs at once, each with the --threads of its device.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -35,6 +36,7 @@ import {
 } from 'actionclip';
 import { describeEnvironment, type Environment } from './harness/environment.ts';
 import { actionclip, preTrained, preTrainings } from './harness/pre-training.ts';
+import { severalAtOnce } from './harness/several-at-once.ts';
 
 const repository = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals: tables } = parseArgs({
@@ -46,6 +48,7 @@ const { values, positionals: tables } = parseArgs({
     frames: { type: 'string', default: '8' },
     size: { type: 'string', default: '32' },
     threads: { type: 'string', default: String(availableParallelism()) },
+    jobs: { type: 'string', default: '1' },
   },
 });
 const seeds = values.seeds.split(',').map(Number);
@@ -62,13 +65,16 @@ interface Outcome {
   readonly shuffled: number;
 }
 
-interface Run extends Outcome {
+interface Plan {
   readonly clips: string;
   readonly start: string;
   readonly seed: number;
   readonly epochs: number;
   readonly frames: number;
   readonly size: number;
+}
+
+interface Run extends Plan, Outcome {
   readonly commit: string;
 }
 
@@ -124,13 +130,13 @@ async function extract(table: string): Promise<ClipLists> {
 }
 
 /** One run of the program on a table. */
-async function train(name: string, lists: ClipLists, seed: number, start: string): Promise<Outcome> {
+async function train(lists: ClipLists, { clips, start, seed }: Plan): Promise<Outcome> {
   const pre = preTrainings.find((known) => known === start);
   const { stderr } = await actionclip([
     ...['train', '--train-list', lists.train, '--val-list', lists.val, '--labels', lists.labels, '--root', lists.root],
     ...['--frames', values.frames, '--size', values.size, '--epochs', values.epochs],
     ...['--head', 'Transf', '--seed', String(seed), '--device', 'wasm', '--threads', values.threads],
-    ...['--out', join(tmpdir(), `real-clips-${name}-${start}-${seed}`)],
+    ...['--out', join(tmpdir(), `real-clips-${clips}-${start}-${seed}-${epochs}`)],
     ...(pre === undefined ? [] : ['--init', await preTrained(pre, values.threads)]),
   ]);
   const part = (pattern: RegExp): number => {
@@ -188,8 +194,7 @@ const earlier = await readFile(file, 'utf8').then(
   (text) => (JSON.parse(text) as Partial<Results>).runs ?? [],
   () => [],
 );
-const keyOf = (run: Omit<Run, keyof Outcome | 'commit'>): string =>
-  [run.clips, run.start, run.seed, run.epochs, run.frames, run.size].join('\n');
+const keyOf = (run: Plan): string => [run.clips, run.start, run.seed, run.epochs, run.frames, run.size].join('\n');
 const runs = new Map(earlier.map((run) => [keyOf(run), run]));
 const measured: Table[] = [];
 
@@ -208,26 +213,32 @@ for (const table of tables) {
   clipLists.set(name, lists);
   measured.push({ name, classes: (await readClipTable(table)).texts.length, untrained });
 }
-for (const seed of seeds) {
-  for (const [name, lists] of clipLists) {
-    for (const start of values.starts.split(',')) {
-      const plan = { clips: name, start, seed, epochs, frames, size };
-      if (runs.has(keyOf(plan))) continue;
-      const run = { ...plan, ...(await train(name, lists, seed, start)), commit: environment.commit };
-      runs.set(keyOf(plan), run);
-      console.log(`${name}, ${start}, seed ${seed}: top-1 ${(100 * run.top1).toFixed(1)} %`);
-      const results: Results = { tables: measured, runs: [...runs.values()], environment };
-      await writeFileAtomically(file, `${JSON.stringify(results, null, 2)}\n`);
-    }
-  }
-}
+const starts = values.starts.split(',');
+// Made once, before several runs at a time ask for it.
+for (const pre of preTrainings) if (starts.includes(pre)) await preTrained(pre, values.threads);
+const plans = seeds.flatMap((seed) =>
+  [...clipLists].flatMap(([clips, lists]) =>
+    starts.map((start) => ({ lists, plan: { clips, start, seed, epochs, frames, size } })),
+  ),
+);
+await severalAtOnce({
+  items: plans.filter(({ plan }) => !runs.has(keyOf(plan))),
+  jobs: Number(values.jobs),
+  run: ({ lists, plan }) => train(lists, plan),
+  async keep({ plan }, outcome) {
+    runs.set(keyOf(plan), { ...plan, ...outcome, commit: environment.commit });
+    console.log(`${plan.clips}, ${plan.start}, seed ${plan.seed}: top-1 ${(100 * outcome.top1).toFixed(1)} %`);
+    const results: Results = { tables: measured, runs: [...runs.values()], environment };
+    await writeFileAtomically(file, `${JSON.stringify(results, null, 2)}\n`);
+  },
+});
 
 console.log(`\n${epochs} epochs, ${frames} frames of ${size} x ${size}, seeds ${seeds.join(', ')}\n`);
 console.log('| clips | start | top-1 | frames in random order |\n| --- | --- | --- | --- |');
 for (const { name, classes, untrained } of measured) {
   console.log(`| ${name} | chance | ${(100 / classes).toFixed(1)} % | |`);
   console.log(`| ${name} | nearest class mean, untrained features | ${percent(untrained)} | |`);
-  for (const start of values.starts.split(',')) {
+  for (const start of starts) {
     const own = seeds.flatMap((seed) => runs.get(keyOf({ clips: name, start, seed, epochs, frames, size })) ?? []);
     const shuffled = percent(own.map((run) => run.shuffled));
     console.log(`| ${name} | ${start} | ${percent(own.map(({ top1 }) => top1))} | ${shuffled} |`);
