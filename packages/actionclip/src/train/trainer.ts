@@ -22,7 +22,7 @@ import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { classInput, drawTexts } from './batch-inputs.ts';
-import { type BatchStep, batchStep, type HostBatch } from './batch-step.ts';
+import { type BatchStep, type BatchStepOptions, batchStep, type HostBatch } from './batch-step.ts';
 import { BEST_CHECKPOINT, isBetter, LAST_CHECKPOINT, type RunState, type Validation } from './checkpoint.ts';
 import { classTextsOf, writeClassTexts } from './class-texts.ts';
 import type { Config } from './config.ts';
@@ -36,6 +36,7 @@ import { LOG_FILE, type RunLog } from './log.ts';
 import { readMemory } from './memory.ts';
 import type { OpenedModel } from './model-description.ts';
 import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from './optimization.ts';
+import { memoryBudget, planWithin } from './planned-memory.ts';
 import type { Progress } from './progress.ts';
 import { openRunRecords, type RunRecords } from './records.ts';
 import { takeRunLock } from './run-lock.ts';
@@ -130,6 +131,7 @@ class Trainer {
   readonly #average: WeightAverage | undefined;
   readonly #schedule: Schedule;
   readonly #step: BatchStep;
+  readonly #stepOptions: BatchStepOptions;
   /** Where clips are classified by the texts of all classes. */
   readonly #classTexts: Tensor | undefined;
   /** Of frozen towers, in place of frames and tokens. */
@@ -172,7 +174,7 @@ class Trainer {
     const { embedding } = model.clip.sizes;
     this.#classTexts = loss === 'classifier' ? classTextsOf(data.labels.length, embedding) : undefined;
     this.#features = featuresOf(run);
-    this.#step = batchStep(model, this.#optimizer, {
+    this.#stepOptions = {
       batchSize: config.data.batchSize,
       accumulation: config.solver.accumulation,
       labelSmoothing,
@@ -183,7 +185,8 @@ class Trainer {
       fromTextFeatures: this.#features?.hasTexts ?? false,
       precision: config.solver.precision,
       ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
-    });
+    };
+    this.#step = batchStep(model, this.#optimizer, this.#stepOptions);
     this.#validator = new Validator(run, this.#prompts, this.#features);
     const { batchSize, workers } = config.data;
     if (!config.evaluateOnly) {
@@ -289,10 +292,14 @@ class Trainer {
   /** Says what memory a step will need, and where it cannot be as fast as was asked, before the first one runs. */
   async #plan(inputs: HostBatch): Promise<void> {
     this.#planned = true;
-    const { memory, fallbacks } = await this.#step.prepare(inputs);
+    const { model } = this.#given.opened;
+    const device = await defaultDevice();
+    const step = { model, optimizer: this.#optimizer, options: this.#stepOptions, batch: inputs };
+    const room = { budget: await memoryBudget(device), held: (await device.memory()).live };
+    const { memory, fallbacks } = await planWithin(step, this.#step, room);
     this.#fallbacks = fallbacks;
     this.#given.progress?.message(`Planned memory of a training step: ${printPlan(memory)}`);
-    const { limits } = await (await defaultDevice()).backend();
+    const { limits } = await device.backend();
     if (this.#config.solver.precision === 'mixed' && limits.slowHalves !== undefined) {
       this.#given.progress?.message(
         `Mixed precision rounds the factors of products and brings no speed here: they are multiplied in 32 bits, since ${limits.slowHalves}`,
