@@ -16,7 +16,7 @@ beforeAll(async () => {
   setDefaultDevice(device);
   folder = await mkdtemp(join(tmpdir(), 'actionclip-flat-'));
   clips = await tinyClips(join(folder, 'clips'));
-});
+}, 60_000);
 afterAll(async () => {
   await device.close();
   await rm(folder, { recursive: true, force: true });
@@ -40,4 +40,4 @@ it('a run that goes on from a checkpoint ends with the same parameters and avera
   const { path: __, ...resumed } = await checkpointOf('resumed', 2, path as string);
   expect(resumed).toEqual(unbroken);
   expect(half).not.toEqual(unbroken);
-});
+}, 240_000);

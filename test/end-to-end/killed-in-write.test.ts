@@ -54,7 +54,7 @@ beforeAll(async () => {
     if (broken.some((one) => one === name)) cpSync(whole(), leftAt(name), { recursive: true });
   });
   await train(await shortRun(clips, whole())).finally(unwatch);
-});
+}, 120_000);
 afterAll(async () => {
   await device.close();
   await rm(folder, { recursive: true, force: true });

@@ -148,10 +148,34 @@ describe('training', () => {
       () => 'nothing',
       (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
     );
-    expect(failure).toMatch(/^TrainingError: The loss is NaN at step 2 \(epoch 1, batch 2\) on .*clip_000\d.*; lower /);
+    expect(failure).toMatch(/^TrainingError: The loss is NaN at step 2 \(epoch 1, batch 2\) on .*clip_000\d.*\. Comp/);
+    expect(failure).toMatch(
+      /captured step it is NaN: not finite are the gradients of \S+ and \d+ more, .*largest finite value is \d\.\d+e\+(2|3)\d of \S+; lower /,
+    );
+    const log = await readRunLog(join(output, LOG_FILE));
+    expect(log.map(({ kind, step }) => [kind, step])).toEqual([
+      ['step', 0],
+      ['diverged', 1],
+    ]);
+    expect(log[1]).toMatchObject({ loss: 'NaN', lossAgain: 'NaN', valuesNotFinite: [] });
     const { state, parameters: kept } = await readTrainingCheckpoint(join(output, LAST_CHECKPOINT));
     expect(state.step).toBe(1);
     expect(kept.size).toBeGreaterThan(0);
+  });
+
+  it('names the parameter that holds no number, and leaves the others as they were', async () => {
+    const run = await tinyRun(clips, join(folder, 'poisoned'));
+    const state = await run.opened.model.stateDict();
+    const poisoned = state.get('visual.ln_post.weight');
+    expect(poisoned).toBeDefined();
+    (poisoned?.data as Float32Array)[3] = Number.NaN;
+    run.opened.model.loadStateDict(state);
+    const before = await parameters(run);
+    const failure: unknown = await train(run).catch((error: unknown) => error);
+    expect(String(failure)).toMatch(
+      /^TrainingError: The loss is NaN at step 1 \(.* gradients of \S+ and \d+ more, not finite are values of visual\.ln_post\.weight, /,
+    );
+    expect(await parameters(run)).toEqual(before);
   });
 
   it.each([0, 2, 4])(

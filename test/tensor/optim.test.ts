@@ -333,6 +333,41 @@ describe('a NaN gradient', () => {
   });
 });
 
+describe('a loss that is not finite', () => {
+  it('leaves values, averages and step counts of a guarded step as they were, captured or not', async () => {
+    for (const captured of [false, true]) {
+      const value = parameter([1, 2]);
+      const optimizer = new AdamW([{ parameters: [['value', value]], learningRate: 0.1 }]);
+      const lossBy = (factor: Tensor): Tensor => {
+        const loss = value.square().sum().mul(factor);
+        loss.backward();
+        return loss.detach();
+      };
+      const program = compile((factor: Tensor) => {
+        const loss = lossBy(factor);
+        optimizer.update({ onlyIfFinite: loss });
+        return loss;
+      });
+      const uncaptured = async (factor: Tensor): Promise<Tensor> => {
+        optimizer.zeroGrad();
+        const loss = lossBy(factor);
+        await optimizer.step({ onlyIfFinite: loss });
+        return loss;
+      };
+      const step = async (factor: number): Promise<number> => {
+        const loss = await (captured ? program : uncaptured)(tensor(factor));
+        return Number((await loss.data())[0]);
+      };
+      const state = async (): Promise<unknown> => [[...(await value.data())], await optimizer.stateDict()];
+      expect(await step(1)).toBe(5);
+      const before = await state();
+      expect(await step(Number.NaN)).toBeNaN();
+      expect(await state()).toEqual(before);
+      expect(await step(1)).toBeLessThan(5);
+    }
+  });
+});
+
 describe('memory', () => {
   it('does not grow over 200 steps', async () => {
     const own = await openDevice('reference');

@@ -64,6 +64,9 @@ export class CLIP extends Module {
     this.visual.transformer.checkpointing = enabled;
     this.transformer.checkpointing = enabled;
   }
+  get checkpointing(): boolean {
+    return this.visual.transformer.checkpointing && this.transformer.checkpointing;
+  }
 
   /** Images [n, 3, R, R] to features [n, embedding], not normalised. */
   encodeImage(images: Tensor): Tensor {

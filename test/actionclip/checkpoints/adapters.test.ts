@@ -232,7 +232,7 @@ describe('ST-Adapters', () => {
   it('are refused by a model that has no place for them', async () => {
     const { path } = await fileOf(spatioTemporal);
     await expect(loadPretrained(modelOf(), path)).rejects.toThrow(
-      'it has the ST-Adapter of 4 channels, the model has no adapter',
+      'it has ST-Adapters of 4 channels, the model has no adapter',
     );
   });
 });

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openDevice, setDefaultDevice } from '@actionclip/tensor';
+import { parseHTML } from 'linkedom';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { writeSafetensorsFile } from '../../../packages/actionclip/src/checkpoints/files.ts';
 import { evaluation } from '../../../packages/actionclip/src/cli/commands/eval.ts';
@@ -104,7 +105,17 @@ describe('actionclip eval', () => {
     expect(said.at(-2)).toBe('1 of 6 clips cannot be read and are in no figure:');
     expect(said.at(-1)).toContain(path.join('absent', 'clip'));
     expect(process.exitCode).toBe(1);
-    expect(await readFile(html, 'utf8')).toContain('<title>Evaluation</title>');
+    const { document } = parseHTML(await readFile(html, 'utf8'));
+    expect(document.querySelector('title')?.textContent).toBe('Evaluation');
+    const strips = [...document.querySelectorAll('.strip')];
+    const right = strips.filter((strip) => strip.querySelector('.verdict.right') !== null);
+    expect(strips).toHaveLength(5);
+    expect(Number.parseFloat(out[1]?.slice('top-1'.length) ?? '')).toBe((100 * right.length) / 5);
+    for (const strip of strips) {
+      expect(strip.querySelectorAll('img[alt^="frame"]')).toHaveLength(4);
+      expect(strip.querySelectorAll('img[alt^="attention"]')).toHaveLength(4);
+      expect(strip.querySelectorAll('.similarities')).toHaveLength(1);
+    }
   });
 
   it('prints one JSON object, and maps the classes where that is asked for', async () => {

@@ -26,7 +26,7 @@ import {
   readMeasures,
   type StepMeasures,
   type StepOptions,
-  updateMeasures,
+  updateOf,
 } from '../../../packages/actionclip/src/train/step.ts';
 
 const sizes = {
@@ -216,6 +216,7 @@ const uneven: typeof batchStep = (model, optimizer, options) =>
 const inOneGraph: typeof batchStep = (model, optimizer, options): BatchStep => {
   const size = options.batchSize / options.accumulation;
   const objective = objectiveOf(model, options);
+  const update = updateOf(optimizer, options);
   const step = compile((pixels, tokens, labels) => {
     const parts = Array.from({ length: options.accumulation }, (_, i) =>
       objective.features(pixels.narrow(0, i * size, size), tokens.narrow(0, i * size, size)),
@@ -225,7 +226,7 @@ const inOneGraph: typeof batchStep = (model, optimizer, options): BatchStep => {
     );
     const losses = objective.losses(features, labels);
     optimizer.scaleLoss(losses[0] as Tensor).backward();
-    return stack([...losses, ...updateMeasures(optimizer, options)]);
+    return stack([...losses, ...update(losses[0] as Tensor)]);
   });
   const load = ({ data, shape }: HostInput) => tensor(data, { shape });
   return {

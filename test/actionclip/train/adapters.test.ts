@@ -77,18 +77,20 @@ describe.each([
 });
 
 /** Two steps at a high rate, and what they have moved. */
-async function twoSteps(network: ConfigOverrides) {
+async function twoSteps(network: ConfigOverrides, layout: 'separate' | 'flat' = 'separate') {
   const { config } = configFrom({ data: { label_list: 'l' }, network, solver: { lr: 1e-2 } });
   const model = modelOf(config.network.adapter);
   await model.train().initialize();
   const before = bytesOf(await model.stateDict());
-  const optimizer = optimizerOf(model, config.solver, {}, frozenParts(config.network));
+  const optimizer = optimizerOf(model, config.solver, { layout }, frozenParts(config.network));
+  await model.initialize();
   const step = trainingStep(model, optimizer, config.network);
   const labels = tensor(Int32Array.from([0, 1, 2, 1]));
   for (let i = 0; i < 2; i++) await readMeasures(await step(clips(), texts(), labels));
   const after = bytesOf(await model.stateDict());
   const state = [...(await optimizer.stateDict())].filter(([name]) => name.includes('.exp_avg'));
   return {
+    after,
     moved: Object.keys(before).filter((name) => before[name] !== after[name]),
     state: state.reduce((sum, [, { data }]) => sum + data.byteLength, 0),
     bytes: step.stats().peakBytes,
@@ -125,6 +127,23 @@ describe('training with network.adapter', () => {
     expect(kinds(bottlenecks.moved)).toEqual(['ST-Adapter', 'scale', 'temporal']);
     expect(bottlenecks.state).toBeLessThan(0.6 * all.state);
   });
+
+  it.each(['lora', 'st-adapter'])(
+    'gives with %s in flat storage what it gives in separate tensors',
+    async (adapter) => {
+      const [separate, flat] = [await twoSteps({ adapter }), await twoSteps({ adapter }, 'flat')];
+      expect(flat.moved).toEqual(separate.moved);
+      const values = (bytes = ''): number[] => [
+        ...new Float32Array(Uint8Array.from(Buffer.from(bytes, 'base64')).buffer),
+      ];
+      for (const name of separate.moved) {
+        const expected = values(separate.after[name]);
+        values(flat.after[name]).forEach((value, i) => {
+          expect(value, name).toBeCloseTo(expected[i] ?? Number.NaN, 5);
+        });
+      }
+    },
+  );
 
   it('does no backward work in a tower without adapters', async () => {
     const both = await twoSteps({ adapter: 'lora' });

@@ -1,5 +1,5 @@
 // The training step in its variants: mixed precision and checkpointed blocks against the plain step.
-import { type Device, Generator, openDevice, setDefaultDevice, tensor } from '@actionclip/tensor';
+import { type Device, Generator, LossScale, openDevice, setDefaultDevice, tensor } from '@actionclip/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ActionCLIP } from '../../../packages/actionclip/src/model/action-clip.ts';
 import { configFrom } from '../../../packages/actionclip/src/train/config-file.ts';
@@ -87,5 +87,36 @@ describe('a step in mixed precision', () => {
     ];
     expect(repeated.measures).toEqual(kept.measures);
     expect(repeated.parameters).toEqual(kept.parameters);
+  });
+});
+
+describe.each(['f32', 'mixed'] as const)('a step whose loss is no number, in %s', (precision) => {
+  it('changes no parameter and no average, and neither do those that were started behind it', async () => {
+    const model = new ActionCLIP({ sizes, frames, temporalLayers: 1, generator: new Generator(3) });
+    await model.train().initialize();
+    const solver = configFrom({ data: { label_list: 'l' }, solver: { lr: 1e-3, precision } }).config.solver;
+    // At the first scale, half-precision gradients would be infinite for some steps.
+    const scaling = precision === 'mixed' ? { lossScale: new LossScale({ initial: 1 }) } : {};
+    const optimizer = optimizerOf(model, solver, scaling);
+    const step = trainingStep(model, optimizer, { freezeText: false, freezeImage: false, precision });
+    const run = async (first: number): Promise<number> => {
+      const waves = Float32Array.from({ length: batch * frames * 3 * 256 }, (_, i) => Math.sin(i * 0.37));
+      waves[0] = first;
+      const tokens = tensor(Int32Array.from({ length: batch * 12 }, (_, i) => (i % 12 === 9 ? 39 : (i * 7) % 37)));
+      const pixels = tensor(waves, { shape: [batch, frames, 3, 16, 16] });
+      const classes = tensor(Int32Array.from([0, 1, 2, 1]));
+      return (await readMeasures(await step(pixels, tokens.reshape([batch, 12]), classes))).loss;
+    };
+    const state = async (): Promise<unknown> => {
+      const moments = [...(await optimizer.stateDict())].filter(([name]) => !name.startsWith('lossScale.'));
+      return [await model.stateDict(), moments];
+    };
+    const start = await state();
+    expect(await run(0.5)).toBeGreaterThan(0);
+    const before = await state();
+    expect(before).not.toEqual(start);
+    expect(await run(Number.NaN)).toBeNaN();
+    expect(await run(0.5)).toBeGreaterThan(0);
+    expect(await state()).toEqual(before);
   });
 });

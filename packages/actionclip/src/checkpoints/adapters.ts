@@ -52,8 +52,8 @@ export function weightsFor(contents: CheckpointContents, adapter: AdapterOptions
   if (own === undefined || sameAdapter(own, adapter)) return contents;
   if (own.kind === 'lora') return mergeLora(contents);
   throw new CheckpointError(
-    `${contents.source}: it has the ${printAdapter(own)}, the model has ${printAdapter(adapter)}`,
-    `set network.adapter to st-adapter with ${own.channels} channels, or write the file without them (actionclip convert --drop-temporal)`,
+    `${contents.source}: it has ${printAdapter(own)}, the model has ${printAdapter(adapter)}`,
+    `set network.adapter (--adapter) to st-adapter, with as many channels, or write the file without them: actionclip convert --drop-temporal`,
   );
 }
 

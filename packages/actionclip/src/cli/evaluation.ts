@@ -10,13 +10,14 @@ import { writeScores } from '../evaluate/scores-file.ts';
 import type { EvaluationSubject } from '../evaluate/subject.ts';
 import { textSpace } from '../evaluate/text-cache.ts';
 import { nodeDigest, openFileTextCache, rememberedTextSpace } from '../evaluate/text-cache-files.ts';
-import { evaluateZeroShot, type Protocol, type ZeroShotProgress } from '../evaluate/zero-shot.ts';
+import { evaluateZeroShot, type Protocol, type ZeroShotProgress, zeroShotDataset } from '../evaluate/zero-shot.ts';
 import { zeroShotReport } from '../evaluate/zero-shot-report.ts';
 import { resolveWeights } from '../hub/resolve.ts';
 import { cleanLabels } from '../prompts/label-cleaning.ts';
 import { readTemplates } from '../prompts/template-files.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { writeReport } from '../report/report.ts';
+import { filmstrips } from '../runs/filmstrips.ts';
 import type { EvalValues } from './commands/eval.ts';
 import { openDeviceFrom } from './device-options.ts';
 import { evaluationJson } from './evaluation-json.ts';
@@ -104,24 +105,40 @@ async function evaluateOne(
   const templates = asked ?? TEMPLATE_SETS[trained].templates;
   const kept = { onProblem: terminal.say };
   const space = mixture === undefined ? rememberedTextSpace(model, weights, kept) : textSpace(model, nodeDigest);
+  const shown = {
+    entries: selected.entries,
+    ...(shortSide === undefined ? {} : { shortSide }),
+    ...(values.imageTemplate === undefined ? {} : { source: { imageTemplate: values.imageTemplate } }),
+  };
   const result = await evaluateZeroShot(model, {
     tokenizer,
-    entries: selected.entries,
+    ...shown,
     labels,
     templates,
     protocol: await protocolOf(values, selected),
     ...(places === 1 && views.crops === 1 ? {} : { views }),
-    ...(shortSide === undefined ? {} : { shortSide }),
-    ...(values.imageTemplate === undefined ? {} : { source: { imageTemplate: values.imageTemplate } }),
     ...(values.batchSize === undefined ? {} : { batchSize: values.batchSize }),
     workers: values.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1), selected.entries.length),
     texts: { cache: openFileTextCache(kept), space: await space },
     signal: terminal.signal,
     onProgress: progressLine(terminal),
   });
+  const page =
+    values.html === undefined
+      ? {}
+      : {
+          clips: await filmstrips({
+            model,
+            evaluation: result.full,
+            labels,
+            dataset: zeroShotDataset(model, shown),
+            prompts: async () => result.prompts,
+            root: values.root,
+          }),
+        };
   terminal.progress('');
   for (const parameter of model.parameters()) parameter.dispose();
-  return { weights, mixture, labels, selected, templates, templateName, views, frames: model.frames, result };
+  return { weights, mixture, labels, selected, templates, templateName, views, frames: model.frames, result, ...page };
 }
 
 function sayBroken({ result, selected }: EvaluationSubject, terminal: Terminal): void {

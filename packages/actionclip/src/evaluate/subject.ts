@@ -1,5 +1,6 @@
 /** What an evaluation was made of, together with its result: what tables, JSON and pages are written from. */
 import type { DatasetViews } from '../data/dataset-views.ts';
+import type { Filmstrip } from '../report/data.ts';
 import type { SelectedClips } from './clip-selection.ts';
 import type { ZeroShotResult } from './zero-shot.ts';
 
@@ -18,4 +19,6 @@ export interface EvaluationSubject {
   /** Frames of a clip. */
   readonly frames: number;
   readonly result: ZeroShotResult;
+  /** The best and the worst clips, where a page was asked for. */
+  readonly clips?: readonly Filmstrip[];
 }

@@ -49,7 +49,7 @@ export function zeroShotReport(
     curves: [],
     tables: tables.flatMap((table) => (table === undefined || table.rows.length === 0 ? [] : [reportTable(table)])),
     confusion: confusionOf(full, labels),
-    clips: [],
+    clips: subject.clips ?? [],
     run: {
       facts: [
         ['weights', mixture === undefined ? weights : `${weights}, ${mixture.alpha} of ${mixture.pretrained} mixed in`],

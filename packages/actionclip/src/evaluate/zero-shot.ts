@@ -67,6 +67,8 @@ export interface ZeroShotResult {
   readonly halves?: RepeatedEvaluation<HalfEvaluation>;
   readonly splits?: RepeatedEvaluation;
   readonly baseToNovel?: BaseToNovel;
+  /** What the clips were scored with. */
+  readonly prompts: PromptFeatures;
   /** Clips that could not be read: they are in no figure. */
   readonly broken: readonly CorruptClipReport[];
   /** From the first clip asked for to the last one encoded. */
@@ -97,19 +99,18 @@ export async function evaluateZeroShot(model: ActionCLIP, options: ZeroShotOptio
       throw new DataError(`No clip can be read: ${reason}`, 'check the root of the clips and the decoder');
     }
     broken.sort((a, b) => a.index - b.index);
-    return { ...scored(clips, prompts, options), broken, clipSeconds };
+    return { ...scored(clips, prompts, options), prompts, broken, clipSeconds };
   } finally {
     await encoder.close();
   }
 }
 
-async function encodeClips(
+/** The clips as the model looks at them, in one view of each unless told. */
+export function zeroShotDataset(
   model: ActionCLIP,
-  encoder: FeatureEncoder,
-  { entries, views, shortSide, source, batchSize = 8, workers = 0, signal, onProgress = () => {} }: ZeroShotOptions,
-  onBroken: (report: CorruptClipReport) => void,
-): Promise<ClipFeatures> {
-  const dataset: ClipDatasetDescription = {
+  { entries, views, shortSide, source }: Pick<ZeroShotOptions, 'entries' | 'views' | 'shortSide' | 'source'>,
+): ClipDatasetDescription {
+  return {
     entries,
     sampling: { segments: model.frames, randomShift: false },
     pipeline: {
@@ -120,6 +121,16 @@ async function encodeClips(
     ...(views === undefined ? {} : { views }),
     ...(source === undefined ? {} : { source }),
   };
+}
+
+async function encodeClips(
+  model: ActionCLIP,
+  encoder: FeatureEncoder,
+  options: ZeroShotOptions,
+  onBroken: (report: CorruptClipReport) => void,
+): Promise<ClipFeatures> {
+  const { entries, views, batchSize = 8, workers = 0, signal, onProgress = () => {} } = options;
+  const dataset = zeroShotDataset(model, options);
   const clipsAtOnce = Math.max(1, Math.floor(batchSize / (views === undefined ? 1 : views.clips * views.crops)));
   const loader = new ClipLoader(dataset, {
     batchSize: Math.min(clipsAtOnce, entries.length),
@@ -141,7 +152,7 @@ function scored(
   clips: ClipFeatures,
   prompts: PromptFeatures,
   { protocol = { kind: 'full' }, entries }: ZeroShotOptions,
-): Omit<ZeroShotResult, 'broken' | 'clipSeconds'> {
+): Omit<ZeroShotResult, 'prompts' | 'broken' | 'clipSeconds'> {
   const full = evaluateEntries(clips, prompts, entries);
   switch (protocol.kind) {
     case 'full':

@@ -64,7 +64,7 @@ export const isSpatioTemporal = (name: string): boolean => spatioTemporalName.te
 /** The adapter in words, for messages. */
 export function printAdapter(adapter: AdapterOptions | undefined): string {
   if (adapter === undefined) return 'no adapter';
-  if (adapter.kind === 'st-adapter') return `ST-Adapter of ${adapter.channels} channels`;
+  if (adapter.kind === 'st-adapter') return `ST-Adapters of ${adapter.channels} channels`;
   const { rank, alpha, layers, towers: chosen } = adapter;
   return `LoRA of rank ${rank} and alpha ${alpha} in ${layers.join(', ')} of the ${chosen.join(' and ')} tower${chosen.length > 1 ? 's' : ''}`;
 }

@@ -19,7 +19,7 @@ import {
 import type { ActionCLIP } from '../model/action-clip.ts';
 import type { BatchStep, HostBatch, HostInput, StepPlan } from './batch-step.ts';
 import { type Objective, objectiveOf } from './objective.ts';
-import { type StepOptions, updateMeasures } from './step.ts';
+import { type StepOptions, updateOf } from './step.ts';
 
 type Part = readonly [frames: Tensor, tokens: Tensor];
 
@@ -128,12 +128,13 @@ function passesOf(model: ActionCLIP, optimizer: Optimizer, options: StepOptions,
     }
     return [];
   });
+  const updateAfter = updateOf(optimizer, options);
   const update = compile((losses: Tensor, scaleGradient: Tensor) => {
     for (const [parameter, sum] of sums) parameter.grad = sum;
     logitScale.grad = scaleGradient;
     try {
       const each = objective.names.map((_, i) => losses.select(0, i));
-      return stack([...each, ...updateMeasures(optimizer, options)]);
+      return stack([...each, ...updateAfter(each[0] as Tensor)]);
     } finally {
       optimizer.zeroGrad();
     }

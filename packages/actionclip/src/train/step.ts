@@ -1,5 +1,5 @@
 /** One optimizer step as a captured program: forward, loss, backward, clipping and update. */
-import { type Captured, compile, type Optimizer, stack, type Tensor } from '@actionclip/tensor';
+import { type Captured, compile, type Optimizer, stack, type Tensor, tensor, where } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import { contrastiveLosses, objectiveOf } from './objective.ts';
 
@@ -40,20 +40,38 @@ export interface StepMeasures {
 /** Frames [B, T, 3, S, S], tokens [B, length] (or features of either) and classes [B] to the measures of the batch as one tensor. */
 export type TrainingStep = Captured<readonly [Tensor, Tensor, Tensor], Tensor>;
 
-/** Moves the parameters along their gradients; the gradient norm and the loss scale of the step, where there are such. */
-export function updateMeasures(optimizer: Optimizer, { maximumGradientNorm }: StepOptions): Tensor[] {
-  const scale = optimizer.lossScale?.scale.detach();
-  const norm = optimizer.update(maximumGradientNorm === undefined ? {} : { maxNorm: maximumGradientNorm });
-  return [norm, scale].filter((measure) => measure !== undefined);
+/**
+ * Moves the parameters along their gradients after a loss (scalar), unless that one or one before it was no number; gives
+ * the gradient norm and the loss scale of the step, where there are such.
+ */
+export type Update = (loss: Tensor) => Tensor[];
+
+/**
+ * The update of a captured step. Steps are started before the loss of the one before them is read: those behind a loss
+ * that is no number change nothing either, so that what led to it can be looked at.
+ */
+export function updateOf(optimizer: Optimizer, { maximumGradientNorm }: StepOptions): Update {
+  const [first] = optimizer.groups.flatMap(({ parameters }) => [...parameters.values()]);
+  const lossesBefore = tensor(0, first?.device && { device: first.device });
+  return (loss) => {
+    const losses = where(loss.detach().isfinite(), lossesBefore, Number.NaN);
+    lossesBefore.assign(losses);
+    const scale = optimizer.lossScale?.scale.detach();
+    const clipping = maximumGradientNorm === undefined ? {} : { maxNorm: maximumGradientNorm };
+    const norm = optimizer.update({ onlyIfFinite: losses, ...clipping });
+    return [norm, scale].filter((measure) => measure !== undefined);
+  };
 }
 
 /** The captured step of a model; the model must be in training mode when it is first called. */
 export function trainingStep(model: ActionCLIP, optimizer: Optimizer, options: StepOptions): TrainingStep {
   const objective = objectiveOf(model, options);
+  const update = updateOf(optimizer, options);
   return compile((frames: Tensor, tokens: Tensor, labels: Tensor) => {
     const losses = objective.losses(objective.features(frames, tokens), labels);
-    optimizer.scaleLoss(losses[0] as Tensor).backward();
-    return stack([...losses, ...updateMeasures(optimizer, options)]);
+    const loss = losses[0] as Tensor;
+    optimizer.scaleLoss(loss).backward();
+    return stack([...losses, ...update(loss)]);
   });
 }
 

@@ -3,16 +3,7 @@
  * stopped anywhere goes on from its last checkpoint and ends with the same parameters, bit for bit.
  */
 import { join } from 'node:path';
-import {
-  type Device,
-  DeviceError,
-  defaultDevice,
-  type Optimizer,
-  printPlan,
-  type Schedule,
-  type Tensor,
-} from '@actionclip/tensor';
-import { removeAbandonedWrites } from '../checkpoints/atomic-file.ts';
+import { defaultDevice, type Optimizer, printPlan, type Schedule, type Tensor } from '@actionclip/tensor';
 import { hasLabelSets } from '../data/label-sets.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
@@ -22,13 +13,13 @@ import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { classInput, drawTexts } from './batch-inputs.ts';
-import { type BatchStep, batchStep, type HostBatch } from './batch-step.ts';
+import { type BatchStep, type BatchStepOptions, batchStep, type HostBatch } from './batch-step.ts';
 import { BEST_CHECKPOINT, isBetter, LAST_CHECKPOINT, type RunState, type Validation } from './checkpoint.ts';
 import { classTextsOf, writeClassTexts } from './class-texts.ts';
 import type { Config } from './config.ts';
 import { type DatasetOptions, type RunData, trainingDataset } from './datasets.ts';
-import { stoppedByDevice } from './device-failure.ts';
-import { diverged } from './divergence.ts';
+import { divergence, examineStep } from './divergence.ts';
+import type { TrainingError } from './errors.ts';
 import { type BatchPlace, type FeatureBatch, hasFrames } from './features-loader.ts';
 import { type FrozenFeatures, featuresOf } from './features-run.ts';
 import { frozenParts } from './freezing.ts';
@@ -36,9 +27,10 @@ import { LOG_FILE, type RunLog } from './log.ts';
 import { readMemory } from './memory.ts';
 import type { OpenedModel } from './model-description.ts';
 import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from './optimization.ts';
+import { memoryBudget, planWithin } from './planned-memory.ts';
 import type { Progress } from './progress.ts';
 import { openRunRecords, type RunRecords } from './records.ts';
-import { takeRunLock } from './run-lock.ts';
+import { inRunFolder } from './run-folder.ts';
 import { resumeRun, saveRun, type Trained } from './run-state.ts';
 import { readMeasures, type StepMeasures } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
@@ -82,38 +74,30 @@ export interface TrainingOutcome {
 
 /**
  * Trains as the configuration says, from its first epoch or from the checkpoint named by `config.resume`.
- * @throws TrainingError where the loss is no number, the device fails or another run is at work in the folder, DataError for a clip that cannot be read, CheckpointError for a
+ * @throws TrainingError where the loss is no number, the device fails, the disk is full or another run is at work in the folder, DataError for a clip that cannot be read, CheckpointError for a
  *   checkpoint that does not fit, InterruptedError where the signal was set off. The checkpoints on disk stay whole.
  */
 export async function train(run: TrainingRun): Promise<TrainingOutcome> {
   const device = run.opened.model.parameters()[0]?.device ?? (await defaultDevice());
-  const { folder } = run.config.output;
-  const lock = run.config.evaluateOnly
-    ? undefined
-    : await takeRunLock(folder, (message) => run.progress?.message(message));
-  try {
-    if (lock !== undefined) await removeAbandonedWrites(folder);
-    return await trained(run, device);
-  } finally {
-    await lock?.release();
-  }
-}
-
-async function trained(run: TrainingRun, device: Device): Promise<TrainingOutcome> {
-  const trainer = new Trainer(run, run.config.evaluateOnly ? 'separate' : layoutOn(device));
-  try {
-    return await trainer.run();
-  } catch (error) {
-    throw error instanceof DeviceError ? await stoppedByDevice(error, run.config) : error;
-  } finally {
-    await trainer.close();
-  }
+  const { config, progress } = run;
+  const tell = (message: string): void => progress?.message(message);
+  return inRunFolder(config, tell, async () => {
+    const trainer = new Trainer(run, config.evaluateOnly ? 'separate' : layoutOn(device));
+    try {
+      return await trainer.run();
+    } finally {
+      await trainer.close();
+    }
+  });
 }
 
 /** A step whose measures are on their way from the device. */
 interface PendingStep {
   readonly batch: BatchPlace;
+  readonly inputs: HostBatch;
   readonly step: number;
+  /** Of the model's source of random numbers, before the step. */
+  readonly counter: number;
   readonly learningRate: number;
   readonly measures: Promise<StepMeasures>;
 }
@@ -130,6 +114,7 @@ class Trainer {
   readonly #average: WeightAverage | undefined;
   readonly #schedule: Schedule;
   readonly #step: BatchStep;
+  readonly #stepOptions: BatchStepOptions;
   /** Where clips are classified by the texts of all classes. */
   readonly #classTexts: Tensor | undefined;
   /** Of frozen towers, in place of frames and tokens. */
@@ -172,7 +157,7 @@ class Trainer {
     const { embedding } = model.clip.sizes;
     this.#classTexts = loss === 'classifier' ? classTextsOf(data.labels.length, embedding) : undefined;
     this.#features = featuresOf(run);
-    this.#step = batchStep(model, this.#optimizer, {
+    this.#stepOptions = {
       batchSize: config.data.batchSize,
       accumulation: config.solver.accumulation,
       labelSmoothing,
@@ -183,7 +168,8 @@ class Trainer {
       fromTextFeatures: this.#features?.hasTexts ?? false,
       precision: config.solver.precision,
       ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
-    });
+    };
+    this.#step = batchStep(model, this.#optimizer, this.#stepOptions);
     this.#validator = new Validator(run, this.#prompts, this.#features);
     const { batchSize, workers } = config.data;
     if (!config.evaluateOnly) {
@@ -265,12 +251,13 @@ class Trainer {
     if (isRefreshed(batchIndex, this.#config.behaviour.learningRateRefresh)) {
       applySchedule(this.#optimizer, this.#schedule(epoch + batchIndex / batchesPerEpoch));
     }
-    const { data } = this.#given;
+    const { data, opened } = this.#given;
     const inputs = [
       { data: batch.frames, shape: batch.shape },
       drawTexts(batch, data.train, this.#prompts, this.#templateDraws, this.#texts),
       classInput(batch, data.train, this.#severalOf),
     ] as const;
+    const { counter } = opened.generator;
     if (!this.#planned) {
       await this.#plan(inputs);
       if (hasFrames(batch)) await this.#log?.clips(this.#steps, batch);
@@ -280,7 +267,7 @@ class Trainer {
     measures.catch(() => undefined);
     const before = this.#pending;
     const learningRate = this.#optimizer.groups[0]?.learningRate ?? 0;
-    this.#pending = { batch, step: this.#steps, learningRate, measures };
+    this.#pending = { batch, inputs, step: this.#steps, counter, learningRate, measures };
     this.#steps++;
     await this.#average?.afterStep(this.#steps);
     if (before !== undefined) await this.#report(before);
@@ -289,10 +276,14 @@ class Trainer {
   /** Says what memory a step will need, and where it cannot be as fast as was asked, before the first one runs. */
   async #plan(inputs: HostBatch): Promise<void> {
     this.#planned = true;
-    const { memory, fallbacks } = await this.#step.prepare(inputs);
+    const { model } = this.#given.opened;
+    const device = await defaultDevice();
+    const step = { model, optimizer: this.#optimizer, options: this.#stepOptions, batch: inputs };
+    const room = { budget: await memoryBudget(device), held: (await device.memory()).live };
+    const { memory, fallbacks } = await planWithin(step, this.#step, room);
     this.#fallbacks = fallbacks;
     this.#given.progress?.message(`Planned memory of a training step: ${printPlan(memory)}`);
-    const { limits } = await (await defaultDevice()).backend();
+    const { limits } = await device.backend();
     if (this.#config.solver.precision === 'mixed' && limits.slowHalves !== undefined) {
       this.#given.progress?.message(
         `Mixed precision rounds the factors of products and brings no speed here: they are multiplied in 32 bits, since ${limits.slowHalves}`,
@@ -300,11 +291,12 @@ class Trainer {
     }
   }
 
-  async #report({ batch, step, learningRate, measures: pending }: PendingStep): Promise<void> {
-    const measures = await pending;
+  async #report(reported: PendingStep): Promise<void> {
+    const { batch, step, learningRate } = reported;
+    const measures = await reported.measures;
     const { epoch, batchIndex, waitMilliseconds } = batch;
     const loader = this.#trainLoader as ClipLoader;
-    if (!Number.isFinite(measures.loss)) throw diverged(batch, step, measures.loss, this.#given.data.train);
+    if (!Number.isFinite(measures.loss)) throw await this.#diverged(reported, measures);
     const { epochs } = this.#config.solver;
     const remaining = (epochs - epoch) * loader.batchesPerEpoch - batchIndex - 1;
     const memory = await readMemory(await defaultDevice());
@@ -312,6 +304,17 @@ class Trainer {
     await this.#log?.write({ kind: 'step', step, epoch, batchIndex, ...measures, ...pace, waitMilliseconds });
     const place = { epoch: epoch + 1, epochs, step: batchIndex + 1, steps: loader.batchesPerEpoch };
     this.#given.progress?.update({ ...place, loss: measures.loss, ...pace });
+  }
+
+  async #diverged({ batch, inputs, step, counter }: PendingStep, measures: StepMeasures): Promise<TrainingError> {
+    const { data, opened } = this.#given;
+    opened.generator.counter = counter;
+    const { epoch, batchIndex, indices } = batch;
+    const place = { step, epoch, batchIndex };
+    const clips = [...new Set(indices)].map((index) => data.train[index]?.path ?? `clip ${index}`);
+    const findings = await examineStep(opened.model, this.#optimizer, inputs, this.#stepOptions);
+    await this.#log?.write({ kind: 'diverged', ...place, ...measures, clips, ...findings });
+    return divergence(place, measures.loss, clips, findings);
   }
 
   /** Reads the loss of the last step: after it, nothing is under way. */

@@ -40,6 +40,8 @@ export interface Limits {
   readonly buffersPerKernel: number;
   /** Largest buffer in bytes. */
   readonly bufferBytes: number;
+  /** Most bytes of all buffers together; infinite where only the machine's memory bounds it, absent where nobody tells. */
+  readonly memoryBytes?: number;
   /** Element types that a kernel may load and store. */
   readonly dtypes: ReadonlySet<DType>;
   /** Why matrix products of factors of half precision are no faster than others; absent where they are. */

@@ -58,6 +58,8 @@ export interface OptimizerOptions {
 export interface UpdateOptions {
   /** Scales the gradients so that the norm of all of them together, as one vector, is at most this. */
   readonly maxNorm?: number;
+  /** A scalar, such as the loss: where it is not finite, the step changes nothing. */
+  readonly onlyIfFinite?: Tensor;
 }
 
 /** What is moved on one device, and the steps that each unit has taken. */
@@ -131,7 +133,7 @@ export abstract class Optimizer {
    * Returns the norm of all gradients together (scalar), before clipping and without the loss scale, where `maxNorm` or
    * the loss scale need it.
    */
-  update({ maxNorm }: UpdateOptions = {}): Tensor | undefined {
+  update({ maxNorm, onlyIfFinite }: UpdateOptions = {}): Tensor | undefined {
     if (maxNorm !== undefined) checkBound('update', maxNorm);
     const { lossScale } = this;
     const gradients = new Map(
@@ -146,12 +148,13 @@ export abstract class Optimizer {
         : total([...gradients].map(([unit, gradient]) => unit.squares(gradient)));
     const inverse = lossScale?.scale.reciprocal();
     const norm = square && (inverse ? square.sqrt().mul(inverse) : square.sqrt());
-    const finite = lossScale && square?.isfinite();
+    const checked = [lossScale && square, onlyIfFinite].flatMap((value) => value?.isfinite() ?? []);
+    const finite = checked.length > 0 ? checked.reduce((all, one) => all.logicalAnd(one)) : undefined;
     const clip = norm && maxNorm !== undefined ? clipFactor(norm, maxNorm) : undefined;
     const factor = clip && inverse ? clip.mul(inverse) : (clip ?? inverse);
     this.apply(this.tracks.flatMap((track) => this.moves(track, gradients, { factor, finite })));
-    if (finite) lossScale.advance(finite);
-    if (norm && !activeTrace()) this.sources.push(norm);
+    if (finite) lossScale?.advance(finite);
+    if (!activeTrace()) this.sources.push(...[norm, onlyIfFinite].filter((source) => source !== undefined));
     return norm;
   }
 

@@ -71,7 +71,11 @@ export const evalOptions = {
   batchSize: { place: 'N', kind: wholeFrom(1), help: 'views that are encoded at once; 8' },
   workers: { place: 'N', kind: wholeFrom(0), help: 'threads that load clips; 0 for none' },
   scores: { place: 'FILE', kind: text, help: 'write the probabilities of every clip: .csv or .safetensors' },
-  html: { place: 'FILE', kind: text, help: 'write a page with tables and the confusion matrix' },
+  html: {
+    place: 'FILE',
+    kind: text,
+    help: 'write a page with tables, the confusion matrix, and the best and worst clips',
+  },
   json: { help: 'print one JSON object instead of tables, see docs/eval-json.md' },
   ...deviceOptions,
 } as const satisfies OptionTable;

@@ -182,6 +182,7 @@ class ReferenceBackend implements Backend {
   readonly limits: Limits = {
     buffersPerKernel: 64,
     bufferBytes: 2 ** 31,
+    memoryBytes: Number.POSITIVE_INFINITY,
     dtypes: new Set(Object.keys(dtypes) as DType[]),
     slowHalves: 'the reference computes in 64 bits',
     templates: new Set<Template>(['rows', 'columns', 'factorSums']),

@@ -108,6 +108,7 @@ class WasmBackend implements Backend {
     this.limits = {
       buffersPerKernel: 1024,
       bufferBytes: memory.limit,
+      memoryBytes: memory.limit,
       dtypes: new Set(Object.keys(dtypes) as DType[]),
       slowHalves: 'WebAssembly multiplies in 32 bits',
       templates: new Set<Template>(['rows', 'attention']),
