@@ -23,6 +23,9 @@ export class DisposedError extends TensorError {}
 /** A device that is missing, lost, out of memory, or asked for what it cannot do. */
 export class DeviceError extends TensorError {}
 
+/** A device that has no memory left for what was asked of it. */
+export class OutOfMemoryError extends DeviceError {}
+
 /** A captured function did what only an uncaptured one may do. */
 export class CaptureError extends TensorError {}
 

@@ -6,6 +6,7 @@ import {
   Device,
   type DeviceName,
   Generator,
+  OutOfMemoryError,
   openDevice,
   type PlannedMemory,
   printBytes,
@@ -102,7 +103,8 @@ it('a run stops before its first step where the device has too little memory', a
     expect(await memoryBudget(device)).toEqual({ bytes: 600 * 1024, of: 'the wasm device' });
     expect(await memoryBudget(device, 1000)).toEqual({ bytes: 1000, of: 'this machine' });
     const output = join(folder, 'run');
-    const run = await tinyRun(await tinyClips(tinyDatasetFolder(folder)), output);
+    const clips = await tinyClips(tinyDatasetFolder(folder));
+    const run = await tinyRun(clips, output);
     const failure = await failureOf(train(run));
     expect(failure).toBeInstanceOf(TrainingError);
     expect((failure as TrainingError).message).toMatch(
@@ -110,6 +112,19 @@ it('a run stops before its first step where the device has too little memory', a
     );
     expect(await readRunLog(join(output, 'log.jsonl'))).toEqual([]);
     expect((await readdir(output)).filter((file) => file.endsWith('.safetensors'))).toEqual([]);
+    // A device that does not say how much it has finds out in the step.
+    const silent = new Device('wasm', async () => {
+      const backend = await createWasmBackend({ threads: 1, engineFlags: false, memoryLimit: 600 * 1024 });
+      Object.assign(backend.limits, { memoryBytes: undefined });
+      return backend;
+    });
+    devices.push(silent);
+    setDefaultDevice(silent);
+    const late = (await failureOf(train(await tinyRun(clips, output)))) as TrainingError;
+    expect(late).toBeInstanceOf(TrainingError);
+    expect(late.cause).toBeInstanceOf(OutOfMemoryError);
+    expect(late.message).toMatch(/^Training stopped: wasm: \d+ bytes were asked for, .* a step is planned to take /);
+    expect(late.message).toMatch(/: --checkpoint on takes .*, --batch-size 2 takes .*; no checkpoint was written yet/);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -78,6 +78,15 @@ export async function planWithin(
   );
 }
 
+/** What to tell of a step that a device had no memory for: which options take less, least changed first. */
+export async function lighterOptions(step: StepAtHand, memory: PlannedMemory): Promise<string | undefined> {
+  const bytes = totalBytes(memory);
+  const found = await fittingOptions(step, (other) => totalBytes(other) < bytes);
+  if (found.length === 0) return undefined;
+  const listed = found.map(({ option, memory: other }) => `${option} takes ${printBytes(totalBytes(other))}`);
+  return `a step is planned to take ${printBytes(bytes)}: ${listed.join(', ')}`;
+}
+
 const totalBytes = (memory: PlannedMemory): number =>
   Object.values(memory).reduce((sum: number, bytes: number) => sum + bytes, 0);
 

@@ -3,7 +3,14 @@
  * stopped anywhere goes on from its last checkpoint and ends with the same parameters, bit for bit.
  */
 import { join } from 'node:path';
-import { defaultDevice, type Optimizer, printPlan, type Schedule, type Tensor } from '@actionclip/tensor';
+import {
+  defaultDevice,
+  type Optimizer,
+  OutOfMemoryError,
+  printPlan,
+  type Schedule,
+  type Tensor,
+} from '@actionclip/tensor';
 import { hasLabelSets } from '../data/label-sets.ts';
 import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
@@ -27,7 +34,7 @@ import { LOG_FILE, type RunLog } from './log.ts';
 import { readMemory } from './memory.ts';
 import type { OpenedModel } from './model-description.ts';
 import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from './optimization.ts';
-import { memoryBudget, planWithin } from './planned-memory.ts';
+import { lighterOptions, memoryBudget, planWithin } from './planned-memory.ts';
 import type { Progress } from './progress.ts';
 import { openRunRecords, type RunRecords } from './records.ts';
 import { inRunFolder } from './run-folder.ts';
@@ -85,6 +92,8 @@ export async function train(run: TrainingRun): Promise<TrainingOutcome> {
     const trainer = new Trainer(run, config.evaluateOnly ? 'separate' : layoutOn(device));
     try {
       return await trainer.run();
+    } catch (error) {
+      throw error instanceof OutOfMemoryError ? await trainer.withOptions(error) : error;
     } finally {
       await trainer.close();
     }
@@ -129,6 +138,8 @@ class Trainer {
   #evaluation: Evaluation | undefined;
   #pending: PendingStep | undefined;
   #planned = false;
+  /** Tells of options that take less memory, until the first step is done. */
+  #lighter: (() => Promise<string | undefined>) | undefined;
   /** The number of classes where clips have several. */
   readonly #severalOf: number | undefined;
   #fallbacks: readonly string[] = [];
@@ -192,6 +203,12 @@ class Trainer {
       bestCheckpoint: join(folder, BEST_CHECKPOINT),
       log: join(folder, LOG_FILE),
     };
+  }
+
+  /** The same error with the options that take less, where it is the first step that the device had no memory for. */
+  async withOptions(error: OutOfMemoryError): Promise<OutOfMemoryError> {
+    const lighter = await this.#lighter?.();
+    return lighter === undefined ? error : new OutOfMemoryError(error.message, lighter);
   }
 
   async close(): Promise<void> {
@@ -282,6 +299,7 @@ class Trainer {
     const room = { budget: await memoryBudget(device), held: (await device.memory()).live };
     const { memory, fallbacks } = await planWithin(step, this.#step, room);
     this.#fallbacks = fallbacks;
+    this.#lighter = () => lighterOptions(step, memory);
     this.#given.progress?.message(`Planned memory of a training step: ${printPlan(memory)}`);
     const { limits } = await device.backend();
     if (this.#config.solver.precision === 'mixed' && limits.slowHalves !== undefined) {
@@ -294,6 +312,7 @@ class Trainer {
   async #report(reported: PendingStep): Promise<void> {
     const { batch, step, learningRate } = reported;
     const measures = await reported.measures;
+    this.#lighter = undefined;
     const { epoch, batchIndex, waitMilliseconds } = batch;
     const loader = this.#trainLoader as ClipLoader;
     if (!Number.isFinite(measures.loss)) throw await this.#diverged(reported, measures);

@@ -1,5 +1,5 @@
 /** The one WebAssembly memory of a backend, handed out in pieces of a multiple of 64 bytes. */
-import { DeviceError } from '../../errors.ts';
+import { OutOfMemoryError } from '../../errors.ts';
 
 const page = 65536;
 const maximumPages = 65536;
@@ -42,12 +42,12 @@ export class DeviceMemory {
     return this.#peak;
   }
 
-  /** The smallest free range that is large enough, or new memory. Throws DeviceError when there is neither. */
+  /** The smallest free range that is large enough, or new memory. Throws OutOfMemoryError when there is neither. */
   alloc(bytes: number): Piece {
     const piece = this.allocSpare(bytes);
     if (piece) return piece;
     const available = Math.floor((this.limit - this.#end) / page) * page + this.#spare();
-    throw new DeviceError(
+    throw new OutOfMemoryError(
       `wasm: ${bytes} bytes were asked for, but ${available} bytes at most are left of ${this.limit}`,
       'free tensors, use a smaller batch, or checkpoint activations',
     );

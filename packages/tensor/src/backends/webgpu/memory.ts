@@ -1,5 +1,5 @@
 /** Device memory: slots over GPU buffers of a few size classes, which freed slots give back for reuse. */
-import { DeviceError, DisposedError, printBytes } from '../../errors.ts';
+import { DeviceError, DisposedError, OutOfMemoryError, printBytes } from '../../errors.ts';
 import type { Slot } from '../backend.ts';
 import { bufferUsage } from './device.ts';
 
@@ -111,12 +111,12 @@ export class Memory {
     }
   }
 
-  /** Rejects with DeviceError where the device had no memory for a buffer made since the last call; undefined where none was made. */
+  /** Rejects with OutOfMemoryError where the device had no memory for a buffer made since the last call; undefined where none was made. */
   settled(): Promise<void> | undefined {
     if (this.doubts.length === 0) return undefined;
     return Promise.all(this.doubts.splice(0)).then((failures) => {
       const failure = failures.find((message) => message !== undefined);
-      if (failure !== undefined) throw new DeviceError(failure, outOfMemoryHint);
+      if (failure !== undefined) throw new OutOfMemoryError(failure, outOfMemoryHint);
     });
   }
 
