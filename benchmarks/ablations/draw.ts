@@ -1,6 +1,6 @@
 /**
- * Draws what the ablations reached: a panel for each study in benchmarks/results/ablations, a bar for each variant with
- * its mean over the seeds, a whisker of one deviation to either side, and a dot for every seed.
+ * Draws what the ablations reached in their longest runs: a panel for each study in benchmarks/results/ablations, a bar
+ * for each variant with its mean over the seeds, a whisker of one deviation to either side, and a dot for every seed.
  *
  *     npx tsx --conditions=@actionclip/source benchmarks/ablations/draw.ts [docs/ablations.svg]
  */
@@ -31,10 +31,16 @@ const style = `text { font: 13px system-ui, sans-serif; fill: #1f2328 } .title {
 const escaped = (text: string): string => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 const at = (part: number): string => (names + part * scale).toFixed(1);
 
+/** Those of the most epochs, where there are shorter ones too. */
+function longest({ question, runs }: Results): Results {
+  const epochs = Math.max(...runs.map((run) => run.epochs));
+  return { question, runs: runs.filter((run) => run.epochs === epochs) };
+}
+
 /** The part of a question that stands before its remark in parentheses, and what the runs of a study share. */
 function headingOf({ question, runs }: Results): readonly [title: string, shared: string] {
   const seeds = new Set(runs.map(({ seed }) => seed)).size;
-  const epochs = [...new Set(runs.map((run) => run.epochs))].join(', ');
+  const epochs = runs[0]?.epochs;
   return [question.replace(/ \(.*\)$/, ''), `top-1 of held-out clips; ${epochs} epochs, ${seeds} seeds`];
 }
 
@@ -73,7 +79,7 @@ for (const name of Object.keys(studies)) {
   const file = new URL(`../results/ablations/${name}.json`, import.meta.url);
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) continue;
-  const { svg, bottom } = panel(name, JSON.parse(text) as Results, height);
+  const { svg, bottom } = panel(name, longest(JSON.parse(text) as Results), height);
   panels.push(svg);
   height = bottom;
 }
