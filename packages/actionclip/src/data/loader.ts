@@ -63,6 +63,8 @@ export interface LoadedPlace {
 
 /** Draws for one place before the data set is held to be unreadable. */
 const replacementAttempts = 10;
+/** Different clips in a row that cannot be read, before the data set is; all of a smaller one. */
+const unreadableInRow = 20;
 
 /** Loads batches of a data set. Close it when done; an idle loader does not keep the process alive. */
 export class ClipLoader {
@@ -73,6 +75,8 @@ export class ClipLoader {
   readonly #pool: ClipPool;
   readonly #random: Random;
   #corruptClipCount = 0;
+  /** Those that could not be read since the last one that could. */
+  readonly #inRow = new Set<number>();
 
   /** @throws DataError or ImageError for a description or options that make no sense */
   constructor(dataset: ClipDatasetDescription, options: ClipLoaderOptions) {
@@ -194,23 +198,31 @@ export class ClipLoader {
     let index = wanted;
     for (let attempt = 1; ; attempt++) {
       try {
-        return { index, clip: await this.#pool.load(index, epoch) };
+        const clip = await this.#pool.load(index, epoch);
+        this.#inRow.clear();
+        return { index, clip };
       } catch (error) {
         if (corruptClips === 'error' || !(error instanceof DataError)) throw error;
         this.#corruptClipCount += 1;
+        this.#inRow.add(index);
         this.#onCorruptClip({ index, path: this.dataset.entries[index]?.path ?? '', error, epoch });
+        const { length } = this.dataset.entries;
+        if (this.#inRow.size >= Math.min(unreadableInRow, length)) throw unreadable(this.#inRow.size, length, error);
         if (corruptClips === 'skip') return undefined;
-        if (attempt === replacementAttempts) {
-          throw new DataError(
-            `${attempt} clips in a row cannot be read, the last because of ${error.message}`,
-            'check the root of the clips and the decoder',
-            { cause: error },
-          );
-        }
+        if (attempt === replacementAttempts) throw unreadable(attempt, length, error);
         index = replacements.integer(this.dataset.entries.length);
       }
     }
   }
+}
+
+function unreadable(count: number, all: number, cause: DataError): DataError {
+  const clips = count === all ? `None of the ${all} clips can be read` : `${count} clips in a row cannot be read`;
+  return new DataError(
+    `${clips}, the last because of ${cause.message}`,
+    'check that the folder of the clips is there, and take clips that are not from the list',
+    { cause },
+  );
 }
 
 function checkWhole(what: string, value: number, least: number): void {

@@ -13,10 +13,11 @@ import { configFrom } from '../train/config-file.ts';
 import { type RunData, readRunData } from '../train/datasets.ts';
 import { type OpenedModel, openModel } from '../train/model-description.ts';
 import { type TrainingOutcome, train } from '../train/trainer.ts';
+import { unreadableLine } from '../train/unreadable-clips.ts';
 import { loadPretrained } from '../train/weights.ts';
 import { type Console, openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import { networkOf, type RunOptions } from './options.ts';
+import { corruptClipsOf, networkOf, type RunOptions } from './options.ts';
 import { type RunReport, writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 import { openFrom, recipeOf, type Start, startOf } from './start.ts';
@@ -82,6 +83,8 @@ export async function builtInRun(options: RunOptions, watch: RunWatch = {}): Pro
     onValidation: ({ epoch, top1, top5 }) =>
       output.line(`epoch ${epoch + 1}: top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`),
   });
+  const unreadable = unreadableLine(outcome.unreadable);
+  if (unreadable !== undefined) output.line(unreadable);
   const examiner = new Examiner(config, opened, datasets);
   const clips = await examiner.clips(data.validation);
   const prompts = await examiner.prompts(data.labels);
@@ -139,6 +142,7 @@ function configOf(dataset: ActionDataset, options: RunOptions, init: Start | und
       input_size: options.size ?? init?.description.sizes.vision.resolution ?? smallInput,
       batch_size: options.batchSize ?? 32,
       workers: options.workers ?? 1,
+      ...corruptClipsOf(options),
       feature_views: options.featureViews,
     },
     network: { arch: 'small', sim_header: options.head ?? 'Transf', ...networkOf(options, init?.description.adapter) },

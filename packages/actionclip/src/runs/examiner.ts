@@ -23,9 +23,9 @@ export class Examiner {
 
   /** @param shuffleFrames Seed of a random order of each clip's frames; in their own order without it. */
   async clips(entries: readonly ClipEntry[], shuffleFrames?: number): Promise<ClipFeatures> {
-    const { batchSize, workers } = this.#config.data;
+    const { batchSize, workers, corruptClips } = this.#config.data;
     const dataset = evaluationDataset(this.#config, entries, this.#datasets);
-    const loader = new ClipLoader(dataset, { batchSize, workers });
+    const loader = new ClipLoader(dataset, { batchSize, workers, corruptClips });
     try {
       return await this.#encoder.clips(loader, batchSize, shuffleFrames === undefined ? {} : { shuffleFrames });
     } finally {

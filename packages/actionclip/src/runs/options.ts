@@ -37,6 +37,8 @@ export interface RunOptions {
   /** Train on this number of clips of each class, drawn with the seed. */
   readonly shots?: number;
   readonly workers?: number;
+  /** Ends the run at the first clip that cannot be read. */
+  readonly strict?: boolean;
   /** A checkpoint of the same run, to go on from. */
   readonly resume?: string;
   readonly out?: string;
@@ -70,3 +72,7 @@ export const networkOf = (options: RunOptions, known?: AdapterOptions): ConfigOv
   ...(options.trainOnly === undefined ? {} : { train_only: options.trainOnly }),
   ...adapterValues(options, known),
 });
+
+/** What the options ask for where a clip cannot be read: nothing without `strict`. */
+export const corruptClipsOf = ({ strict }: RunOptions): { readonly corrupt_clips?: 'error' } =>
+  strict ? { corrupt_clips: 'error' } : {};

@@ -12,10 +12,11 @@ import { type DatasetOptions, type RunData, readRunData } from '../train/dataset
 import { trainedCount } from '../train/freezing.ts';
 import { describeModel, type OpenedModel, openModel } from '../train/model-description.ts';
 import { train } from '../train/trainer.ts';
+import { unreadableLine } from '../train/unreadable-clips.ts';
 import { loadClipWeights, loadPretrained } from '../train/weights.ts';
 import { openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import { networkOf, type RunOptions } from './options.ts';
+import { corruptClipsOf, networkOf, type RunOptions } from './options.ts';
 import { writeRunReport } from './run-report.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 import { openFrom, recipeOf, type Start, startOf } from './start.ts';
@@ -78,6 +79,7 @@ function clipsConfig(options: RunOptions, init: Start | undefined): Config {
       input_size: options.size ?? known?.sizes.vision.resolution ?? smallInput,
       batch_size: options.batchSize ?? 16,
       workers: options.workers ?? 1,
+      ...corruptClipsOf(options),
       shots: options.shots,
       replace_underscores: true,
       feature_views: options.featureViews,
@@ -118,6 +120,7 @@ function overridesOf(options: RunOptions): ConfigOverrides {
       input_size: options.size,
       batch_size: options.batchSize,
       workers: options.workers,
+      ...corruptClipsOf(options),
       shots: options.shots,
       feature_views: options.featureViews,
     }),
@@ -192,6 +195,8 @@ async function runOn({ config: given, data, opened, datasets, watch }: ClipsRun)
         `epoch ${epoch + 1}: ${map === undefined ? '' : `mAP ${percent(map)}, `}top-1 ${percent(top1)}, top-5 ${percent(top5)} on held-out clips`,
       ),
   });
+  const unreadable = unreadableLine(outcome.unreadable);
+  if (unreadable !== undefined) line(unreadable);
   const { evaluation } = outcome;
   if (evaluation === undefined) {
     line(`Trained without validation: ${outcome.lastCheckpoint}`);

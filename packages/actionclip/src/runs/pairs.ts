@@ -13,7 +13,7 @@ import { describeModel, openModel } from '../train/model-description.ts';
 import { train } from '../train/trainer.ts';
 import { openConsole, percent } from './console.ts';
 import { Examiner } from './examiner.ts';
-import { networkOf, type RunOptions } from './options.ts';
+import { corruptClipsOf, networkOf, type RunOptions } from './options.ts';
 import { smallData, smallInput, smallModel } from './small-model.ts';
 import { type RunWatch, watched } from './watch.ts';
 
@@ -41,6 +41,7 @@ export async function pairsRun(options: RunOptions, watch: RunWatch = {}): Promi
       input_size: options.size ?? smallInput,
       batch_size: options.batchSize ?? 64,
       workers: options.workers ?? 1,
+      ...corruptClipsOf(options),
     },
     network: { arch: 'small', sim_header: 'meanP', ...networkOf(options) },
     solver: {

@@ -13,6 +13,7 @@ import { type DatasetOptions, evaluationDataset, type RunData } from '../train/d
 import { readRunLog } from '../train/log.ts';
 import type { OpenedModel } from '../train/model-description.ts';
 import type { TrainingOutcome } from '../train/trainer.ts';
+import type { UnreadableClip } from '../train/unreadable-clips.ts';
 import { percent } from './console.ts';
 import { Examiner } from './examiner.ts';
 import { filmstrips } from './filmstrips.ts';
@@ -54,6 +55,7 @@ export async function writeRunReport(run: RunReport): Promise<string> {
       classTable(run),
       mistakeTable(run),
       ...calibrationTables(evaluation),
+      ...unreadableTables(outcome.unreadable),
     ],
     confusion: confusionOf(evaluation, data.labels),
     clips: await filmstripsOf(run),
@@ -70,6 +72,20 @@ function classTable({ data, evaluation }: RunReport): ReportTable {
       .filter(({ clips }) => clips > 0)
       .map(({ index, clips, accuracy }) => [data.labels[index] ?? '', clips, percent(accuracy)]),
   };
+}
+
+/** The clips that could not be read, where there are some. */
+function unreadableTables(clips: readonly UnreadableClip[]): ReportTable[] {
+  if (clips.length === 0) return [];
+  const consequence = ({ part, epochs }: UnreadableClip): string =>
+    part === 'training' ? `replaced in ${epochs === 1 ? 'one epoch' : `${epochs} epochs`}` : 'left out';
+  return [
+    {
+      title: `Clips that could not be read: ${clips.length}`,
+      columns: ['clip', 'part', 'consequence', 'reason'],
+      rows: clips.map((clip) => [clip.path, clip.part, consequence(clip), clip.reason]),
+    },
+  ];
 }
 
 function mistakeTable({ data, evaluation }: RunReport): ReportTable {

@@ -67,6 +67,7 @@ function toConfig(file: ConfigFile, isEvaluation: boolean): Config {
       inputSize: data.input_size,
       batchSize: data.batch_size,
       workers: data.workers,
+      corruptClips: data.corrupt_clips,
       randAugment: { operations: data.randaug.N, magnitude: data.randaug.M },
       randomShift,
       ...present('featureViews', featureViewsOf(file)),

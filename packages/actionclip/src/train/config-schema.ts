@@ -47,6 +47,7 @@ const dataSchema = z.strictObject({
   input_size: count.default(224),
   batch_size: count.default(128),
   workers: z.int().nonnegative().default(2),
+  corrupt_clips: z.enum(['skip', 'error']).default('skip'),
   randaug: z
     .strictObject({ N: z.int().nonnegative().default(2), M: z.number().min(0).max(30).default(9) })
     .default({ N: 0, M: 0 }),

@@ -43,6 +43,11 @@ export interface DataConfig {
   readonly inputSize: number;
   readonly batchSize: number;
   readonly workers: number;
+  /**
+   * Clips that cannot be read. Skip: in training another clip takes the place, validation leaves them out, and they are
+   * counted and reported. Error: the first one ends the run.
+   */
+  readonly corruptClips: 'skip' | 'error';
   readonly randAugment: { readonly operations: number; readonly magnitude: number };
   /** Training draws a random frame from each segment instead of its centre. */
   readonly randomShift: boolean;

@@ -12,7 +12,7 @@ import {
   type Tensor,
 } from '@actionclip/tensor';
 import { hasLabelSets } from '../data/label-sets.ts';
-import { type ClipBatch, ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
+import { type ClipBatch, ClipLoader } from '../data/loader.ts';
 import { Random } from '../data/random.ts';
 import type { Evaluation } from '../evaluate/evaluate.ts';
 import type { PromptFeatures } from '../evaluate/features.ts';
@@ -30,7 +30,7 @@ import type { TrainingError } from './errors.ts';
 import { type BatchPlace, type FeatureBatch, hasFrames } from './features-loader.ts';
 import { type FrozenFeatures, featuresOf } from './features-run.ts';
 import { frozenParts } from './freezing.ts';
-import { LOG_FILE, type RunLog } from './log.ts';
+import { LOG_FILE, type RunLog, readRunLog } from './log.ts';
 import { readMemory } from './memory.ts';
 import type { OpenedModel } from './model-description.ts';
 import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from './optimization.ts';
@@ -41,6 +41,7 @@ import { inRunFolder } from './run-folder.ts';
 import { resumeRun, saveRun, type Trained } from './run-state.ts';
 import { readMeasures, type StepMeasures } from './step.ts';
 import { type TimeSplit, Timing } from './timing.ts';
+import { type UnreadableClip, UnreadableClips } from './unreadable-clips.ts';
 import { Validator, validationOf } from './validation.ts';
 import { WeightAverage } from './weight-average.ts';
 
@@ -52,8 +53,6 @@ export interface TrainingRun {
   readonly datasets?: DatasetOptions;
   /** Steps between checkpoints within an epoch; without it there is one after each epoch only. */
   readonly checkpointEvery?: number;
-  /** What to do about clips that cannot be read; stop unless told. */
-  readonly clips?: Pick<ClipLoaderOptions, 'corruptClips' | 'onCorruptClip'>;
   readonly progress?: Progress;
   /** Gets the records of the log, those before a resumed run included, as they are written; whoever gives it closes it. */
   readonly watcher?: RunLog;
@@ -74,6 +73,8 @@ export interface TrainingOutcome {
   readonly time: TimeSplit;
   /** What of the training step did not run in its fastest form, with the reasons. */
   readonly fallbacks: readonly string[];
+  /** Clips that could not be read, those before a resumed run included. */
+  readonly unreadable: readonly UnreadableClip[];
   readonly lastCheckpoint: string;
   readonly bestCheckpoint: string;
   readonly log: string;
@@ -129,6 +130,7 @@ class Trainer {
   /** Of frozen towers, in place of frames and tokens. */
   readonly #features: FrozenFeatures | undefined;
   #texts: PromptFeatures | undefined;
+  readonly #unreadable: UnreadableClips;
   readonly #validator: Validator;
   readonly #timing = new Timing();
   readonly #trainLoader: ClipLoader | undefined;
@@ -145,7 +147,7 @@ class Trainer {
   #fallbacks: readonly string[] = [];
 
   constructor(run: TrainingRun, layout: ReturnType<typeof layoutOn>) {
-    const { config, data, opened, datasets, clips } = run;
+    const { config, data, opened, datasets, progress } = run;
     const { model, tokenizer } = opened;
     this.#given = run;
     this.#config = config;
@@ -181,10 +183,12 @@ class Trainer {
       ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
     };
     this.#step = batchStep(model, this.#optimizer, this.#stepOptions);
-    this.#validator = new Validator(run, this.#prompts, this.#features);
+    this.#unreadable = new UnreadableClips(config, (message) => progress?.message(message));
+    this.#validator = new Validator(run, this.#prompts, this.#unreadable.loading('validation'), this.#features);
     const { batchSize, workers } = config.data;
     if (!config.evaluateOnly) {
       const dataset = trainingDataset(config, data.train, datasets);
+      const clips = this.#unreadable.loading('training');
       this.#trainLoader = new ClipLoader(dataset, { batchSize, workers, shuffle: true, dropLast: true, ...clips });
     }
   }
@@ -199,6 +203,7 @@ class Trainer {
       ...(this.#evaluation === undefined ? {} : { evaluation: this.#evaluation }),
       time: this.#timing.split,
       fallbacks: this.#fallbacks,
+      unreadable: this.#unreadable.all,
       lastCheckpoint: join(folder, LAST_CHECKPOINT),
       bestCheckpoint: join(folder, BEST_CHECKPOINT),
       log: join(folder, LOG_FILE),
@@ -231,6 +236,7 @@ class Trainer {
       resumeAtStep: resume === undefined ? undefined : this.#steps,
       watcher: this.#given.watcher,
     });
+    if (resume !== undefined) this.#unreadable.resume(await readRunLog(join(this.#config.output.folder, LOG_FILE)));
     this.#given.opened.model.train();
     const source = (await this.#features?.training(loader)) ?? loader;
     if (this.#features?.hasTexts) this.#texts = await this.#validator.prompts();
@@ -320,6 +326,7 @@ class Trainer {
     const remaining = (epochs - epoch) * loader.batchesPerEpoch - batchIndex - 1;
     const memory = await readMemory(await defaultDevice());
     const pace = { learningRate, ...this.#timing.pace(batch.labels.length, remaining), ...memory };
+    await this.#logUnreadable(step);
     await this.#log?.write({ kind: 'step', step, epoch, batchIndex, ...measures, ...pace, waitMilliseconds });
     const place = { epoch: epoch + 1, epochs, step: batchIndex + 1, steps: loader.batchesPerEpoch };
     this.#given.progress?.update({ ...place, loss: measures.loss, ...pace });
@@ -334,6 +341,10 @@ class Trainer {
     const findings = await examineStep(opened.model, this.#optimizer, inputs, this.#stepOptions);
     await this.#log?.write({ kind: 'diverged', ...place, ...measures, clips, ...findings });
     return divergence(place, measures.loss, clips, findings);
+  }
+
+  async #logUnreadable(step: number): Promise<void> {
+    for (const record of this.#unreadable.records(step)) await this.#log?.write(record);
   }
 
   /** Reads the loss of the last step: after it, nothing is under way. */
@@ -368,6 +379,7 @@ class Trainer {
     this.#evaluation = evaluation;
     const { meanClassAccuracy, labels } = evaluation;
     const step = Math.max(0, this.#steps - 1);
+    await this.#logUnreadable(step);
     await this.#log?.write({ kind: 'validation', step, ...validation, meanClassAccuracy, clips: labels.length });
     this.#given.onValidation?.(validation, evaluation);
     return validation;

@@ -1,5 +1,5 @@
 /** Validation during training: the clips of the validation list, scored against the prompts of all classes. */
-import { ClipLoader } from '../data/loader.ts';
+import { ClipLoader, type ClipLoaderOptions } from '../data/loader.ts';
 import { type Evaluation, evaluateEntries } from '../evaluate/evaluate.ts';
 import { FeatureEncoder, type PromptFeatures } from '../evaluate/features.ts';
 import type { PromptTokens } from '../evaluate/prompt-tokens.ts';
@@ -11,6 +11,7 @@ import type { TrainingRun } from './trainer.ts';
 export class Validator {
   readonly #run: TrainingRun;
   readonly #prompts: PromptTokens;
+  readonly #loading: Pick<ClipLoaderOptions, 'corruptClips' | 'onCorruptClip'>;
   readonly #encoder: FeatureEncoder;
   /** No more clips at a time than in a step, unless the size of the batches decides which clips are left out. */
   readonly #batchSize: number;
@@ -18,8 +19,17 @@ export class Validator {
   #loader: ClipLoader | undefined;
   #kept: PromptFeatures | undefined;
 
-  /** @param features Of frozen towers, in place of frames and tokens. */
-  constructor(run: TrainingRun, prompts: PromptTokens, features?: FrozenFeatures) {
+  /**
+   * @param loading What is done about clips that cannot be read.
+   * @param features Of frozen towers, in place of frames and tokens.
+   */
+  constructor(
+    run: TrainingRun,
+    prompts: PromptTokens,
+    loading: Pick<ClipLoaderOptions, 'corruptClips' | 'onCorruptClip'>,
+    features?: FrozenFeatures,
+  ) {
+    this.#loading = loading;
     const { behaviour, data, solver } = run.config;
     this.#run = run;
     this.#batchSize = behaviour.dropLastValidationBatch ? data.batchSize : data.batchSize / solver.accumulation;
@@ -51,14 +61,12 @@ export class Validator {
   }
 
   #open(): ClipLoader {
-    const { config, data, datasets, clips } = this.#run;
+    const { config, data, datasets } = this.#run;
     return new ClipLoader(evaluationDataset(config, data.validation, datasets), {
       batchSize: this.#batchSize,
       workers: config.data.workers,
       dropLast: config.behaviour.dropLastValidationBatch,
-      ...clips,
-      // A replacement would be counted twice: what cannot be read is left out where training would replace it.
-      corruptClips: (clips?.corruptClips ?? 'error') === 'error' ? 'error' : 'skip',
+      ...this.#loading,
     });
   }
 }

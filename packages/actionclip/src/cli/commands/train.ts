@@ -70,6 +70,7 @@ export const trainOptions = {
   shots: { place: 'K', kind: wholeFrom(1), help: 'train on K clips of each class, drawn with the seed' },
   ...deviceOptions,
   workers: { place: 'N', kind: wholeFrom(0), help: 'threads that load clips; 0 for none' },
+  strict: { help: 'end at the first clip that cannot be read; others are passed over, counted and reported' },
   resume: { place: 'FILE', kind: text, help: 'go on from a checkpoint of the same run' },
   out: { place: 'FOLDER', kind: text, help: 'checkpoints, log and report' },
   live: { help: 'show the run on a page of this machine while it trains' },
