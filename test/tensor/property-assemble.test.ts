@@ -135,6 +135,17 @@ describe.each(testDevices)('on $name', (device) => {
     );
   });
 
+  it('sums of columns read an operand where it was placed', async () => {
+    const step = compile((x: Tensor) => {
+      const joined = concat([zeros([4, columns]), x.mul(2).add(1)]);
+      return [joined, concat([joined, joined.sum(0, true), joined.mul(2)])];
+    });
+    const [joined, again] = (await step(noise(12, columns))) as [Tensor, Tensor];
+    const apart = await joinOnHost([joined]);
+    const expected = await joinOnHost([apart, apart.sum(0, true), apart.mul(2)]);
+    await expectSame(again, expected, device.functionTolerance * 4);
+  });
+
   it('operands with kernels of their own are not copied', async () => {
     const [a, b, c] = [noise(8, 5), noise(5, 16), noise(9, 4, 16)];
     const step = compile((x: Tensor, y: Tensor, z: Tensor) => {

@@ -180,6 +180,7 @@ function moved(kernel: Kernel, placement: Placement): Kernel {
       ...kernel,
       inputs,
       stages: kernel.stages.map(({ op, body }) => ({ op, body: shifted(body) })),
+      columns: kernel.columns.map(({ op, body }) => ({ op, body: shifted(body) })),
       outputs: kernel.outputs.map((output) => ({ ...written(output), value: shifted(output.value) })),
     };
   }
