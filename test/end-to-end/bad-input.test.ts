@@ -39,7 +39,7 @@ interface Outcome {
 }
 
 /** Runs the main job on the tiny clips, some options replaced or added. */
-async function run(changes: Readonly<Record<string, string>>, base = true): Promise<Outcome> {
+async function run(changes: Readonly<Record<string, string | true>>, base = true): Promise<Outcome> {
   const out = join(folder, `run-${runs++}`);
   const usual = {
     '--train-list': clips.trainList,
@@ -51,7 +51,7 @@ async function run(changes: Readonly<Record<string, string>>, base = true): Prom
     '--batch-size': '4',
     '--epochs': '1',
   };
-  const options = {
+  const options: Readonly<Record<string, string | true>> = {
     ...(base ? usual : {}),
     '--device': 'wasm',
     '--threads': '1',
@@ -59,7 +59,8 @@ async function run(changes: Readonly<Record<string, string>>, base = true): Prom
     '--out': out,
     ...changes,
   };
-  const command = ['--conditions=@actionclip/source', '--import', 'tsx', program, ...Object.entries(options).flat()];
+  const words = Object.entries(options).flatMap(([name, value]) => (value === true ? [name] : [name, value]));
+  const command = ['--conditions=@actionclip/source', '--import', 'tsx', program, ...words];
   const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -86,13 +87,13 @@ it('a missing list', async () => {
   expectRefused(await run({ '--train-list': missing }), /missing\.txt: the clip list does not exist; check the path/);
 });
 
-it('an unreadable frame', async () => {
+it('an unreadable frame, where clips must not be passed over', async () => {
   const damaged = join(folder, 'damaged');
   await cp(clips.root, damaged, { recursive: true });
   const [first = ''] = (await readFile(clips.trainList, 'utf8')).split('\n');
   const frames = join(damaged, first.split(' ')[0] ?? '');
   for (const name of await readdir(frames)) await writeFile(join(frames, name), 'no picture');
-  expectRefused(await run({ '--root': damaged }), /img_0000\d\.jpg.*;/);
+  expectRefused(await run({ '--root': damaged, '--strict': true }), /img_0000\d\.jpg.*;/);
 });
 
 it('a truncated video', async () => {

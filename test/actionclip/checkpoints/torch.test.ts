@@ -149,6 +149,7 @@ describe('an archive of torch.save', () => {
       () => archive({ 'data.pkl': Uint8Array.of(0x80, 2, 0x52, 0x2e) }),
       /pickle cannot be read/,
     ],
+    ['cut at its start', async () => (await save(dict({}))).subarray(4), /begins before it/],
     ['cut short', async () => (await save(dict({}))).subarray(0, 120), /not a complete zip archive/],
     [
       'with a complex tensor',

@@ -67,7 +67,9 @@ describe('evaluation of a model', () => {
 
   it('of clips that all are broken is an error that says why', async () => {
     const given = { ...common(), entries: [clip('absent', 0)] };
-    expect(await rejection(evaluateZeroShot(model, given))).toMatch(/^DataError: No clip can be read: .*absent/);
+    expect(await rejection(evaluateZeroShot(model, given))).toMatch(
+      /^DataError: The only clip cannot be read, because of .*absent/,
+    );
   });
 
   it('stops where it is told to', async () => {

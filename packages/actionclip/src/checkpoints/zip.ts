@@ -26,6 +26,9 @@ export async function listZip(bytes: ByteSource): Promise<Map<string, ZipEntry>>
   const files = (await listFiles(bytes)).sort((a, b) => a.offset - b.offset);
   const entries = new Map<string, ZipEntry>();
   for (const [i, file] of files.entries()) {
+    // The reader moves offsets by what the archive lacks, as it does for archives behind a program.
+    if (file.offset < 0)
+      throw new CheckpointError(`${bytes.name}: the entry ${file.filename} begins before it`, DAMAGED);
     const limit = files[i + 1]?.offset ?? bytes.size;
     if (file.offset + HEADER.bytes + file.compressedSize > limit) throw overlapping(bytes.name, file.filename);
     if (entries.has(file.filename)) {

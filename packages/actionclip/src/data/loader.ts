@@ -217,9 +217,10 @@ export class ClipLoader {
 }
 
 function unreadable(count: number, all: number, cause: DataError): DataError {
-  const clips = count === all ? `None of the ${all} clips can be read` : `${count} clips in a row cannot be read`;
+  const none = all === 1 ? 'The only clip cannot be read' : `None of the ${all} clips can be read`;
+  const clips = count === all ? none : `${count} clips in a row cannot be read`;
   return new DataError(
-    `${clips}, the last because of ${cause.message}`,
+    `${clips}, ${all === 1 ? '' : 'the last '}because of ${cause.message}`,
     'check that the folder of the clips is there, and take clips that are not from the list',
     { cause },
   );
