@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { type Device, openDevice, setDefaultDevice } from '@actionclip/tensor';
 import { type ConfigOverrides, parseConfig } from 'actionclip';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stepOptionsOf } from '../../packages/actionclip/src/train/batch-step.ts';
 import {
   applySchedule,
   isRefreshed,
@@ -42,11 +43,7 @@ async function run(
   const optimizer = optimizerOf(model, solver, { layout });
   await model.initialize();
   const schedule = scheduleOf(solver);
-  const step = trainingStep(model.train(), optimizer, {
-    freezeText: network.freezeText,
-    freezeImage: network.freezeImage,
-    precision: solver.precision,
-  });
+  const step = trainingStep(model.train(), optimizer, stepOptionsOf(config));
   const batches = long.batches.map(
     ({ frames, tokens, labels }) => [floats(frames), integers(tokens), integers(labels)] as const,
   );

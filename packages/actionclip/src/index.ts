@@ -337,10 +337,7 @@ export { layoutOn, optimizerOf, scheduleOf } from './train/optimization.ts';
 export { Progress, type ProgressOptions, type ProgressState, type ProgressStream } from './train/progress.ts';
 export { type StepMeasures, type StepOptions, type TrainingStep, trainingStep } from './train/step.ts';
 export type { Activity, Pace, TimeSplit } from './train/timing.ts';
-export {
-  type TrainingOutcome,
-  type TrainingRun,
-  train,
-} from './train/trainer.ts';
+export { train } from './train/trainer.ts';
+export type { TrainingOutcome, TrainingRun } from './train/training-run.ts';
 export { type UnreadableClip, unreadableLine } from './train/unreadable-clips.ts';
 export { loadClipWeights, loadPretrained } from './train/weights.ts';

@@ -142,7 +142,7 @@ describe('a download', () => {
     const { url, path } = setUp();
     await mkdir(join(path, '..'));
     // The number of this process, which holds no such lock: in containers the next process often has the same one.
-    await writeFile(`${path}.lock`, `${process.pid} ${hostname()}`);
+    await writeFile(`${path}.lock`, JSON.stringify({ pid: process.pid, host: hostname(), start: '2026-01-01' }));
     await download(url, path, { ...quick, digest });
     expect(await filesBelow(join(path, '..'))).toEqual(['weights.pt']);
   });

@@ -5,9 +5,10 @@
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { writeFileAtomically } from '../checkpoints/atomic-file.ts';
+import { codeOf } from '../data/errors.ts';
 import { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
 import { type Digest, digestFile, type RunningDigest, startDigest } from './digest.ts';
-import { codeOf, diskError, HubError, networkHint, reasonOf, statusError, TransientError } from './errors.ts';
+import { diskError, HubError, networkHint, reasonOf, statusError, TransientError } from './errors.ts';
 import { withLock } from './lock.ts';
 import { isTransient, withRetries } from './retry.ts';
 import { type Answer, send } from './transport.ts';

@@ -1,4 +1,5 @@
 /** The errors of fetching weights, and the words for what servers, networks and disks answer. */
+import { codeOf } from '../data/errors.ts';
 
 /** Weights that cannot be had: what, where, and what to do about it, in one sentence. */
 export class HubError extends Error {
@@ -22,9 +23,6 @@ export class TransientError extends Error {
     this.wait = options.wait;
   }
 }
-
-export const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
 /** `connect ECONNREFUSED 127.0.0.1:1`; where several addresses were tried, the first of them. */
 export function reasonOf(error: unknown): string {

@@ -5,8 +5,8 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { writeFileAtomically } from '../checkpoints/atomic-file.ts';
+import { codeOf } from '../data/errors.ts';
 import { chooseWeights, isShardIndex, shardsOf } from './choose-files.ts';
-import { codeOf } from './errors.ts';
 
 export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
 

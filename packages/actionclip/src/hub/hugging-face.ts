@@ -2,11 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
+import { codeOf } from '../data/errors.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { chooseWeights, isShardIndex, shardsOf } from './choose-files.ts';
 import type { Digest } from './digest.ts';
 import { type DownloadOptions, download } from './download.ts';
-import { codeOf, diskError, HubError, networkHint, reasonOf, statusError } from './errors.ts';
+import { diskError, HubError, networkHint, reasonOf, statusError } from './errors.ts';
 import { CachedRepository, isCommit, isFile } from './hub-cache.ts';
 import { isSafeFileName, type RepositorySource } from './names.ts';
 import { isTransient, withRetries } from './retry.ts';

@@ -2,8 +2,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheFolder } from '../cache-folder.ts';
+import { codeOf } from '../data/errors.ts';
 import { download } from './download.ts';
-import { codeOf, HubError, reasonOf } from './errors.ts';
+import { HubError, reasonOf } from './errors.ts';
 import { isFile } from './hub-cache.ts';
 import type { FetchOptions } from './hugging-face.ts';
 import { type FileSource, hubNamesLike, isHubName, namedWeights, parseHubName } from './names.ts';

@@ -1,7 +1,8 @@
 /** Trying again after failures that may pass: how often, after which pauses, and which failures those are. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { codeOf } from '../data/errors.ts';
 import { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
-import { codeOf, TransientError } from './errors.ts';
+import { TransientError } from './errors.ts';
 
 export interface RetryOptions {
   readonly signal?: AbortSignal | undefined;

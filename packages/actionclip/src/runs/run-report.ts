@@ -12,7 +12,7 @@ import type { Config } from '../train/config.ts';
 import { type DatasetOptions, evaluationDataset, type RunData } from '../train/datasets.ts';
 import { readRunLog } from '../train/log.ts';
 import type { OpenedModel } from '../train/model-description.ts';
-import type { TrainingOutcome } from '../train/trainer.ts';
+import type { TrainingOutcome } from '../train/training-run.ts';
 import type { UnreadableClip } from '../train/unreadable-clips.ts';
 import { percent } from './console.ts';
 import { Examiner } from './examiner.ts';

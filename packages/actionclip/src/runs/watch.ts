@@ -6,7 +6,7 @@ import type { LivePage } from '../live/live-page.ts';
 import type { Config } from '../train/config.ts';
 import type { RunData } from '../train/datasets.ts';
 import type { OpenedModel } from '../train/model-description.ts';
-import type { TrainingRun } from '../train/trainer.ts';
+import type { TrainingRun } from '../train/training-run.ts';
 
 export interface RunWatch extends ResolveOptions {
   /** The page that shows the run, where one was asked for. */

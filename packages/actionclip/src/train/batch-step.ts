@@ -2,6 +2,7 @@
 import { type Optimizer, type StepStats, type Tensor, tensor } from '@actionclip/tensor';
 import type { ActionCLIP } from '../model/action-clip.ts';
 import { accumulatedStep } from './accumulation.ts';
+import type { Config } from './config.ts';
 import { type LossName, objectiveOf } from './objective.ts';
 import { type StepOptions, trainingStep } from './step.ts';
 
@@ -31,6 +32,20 @@ export interface BatchStepOptions extends StepOptions {
   readonly batchSize: number;
   /** In how many parts a batch is computed; 1 is the plain step. */
   readonly accumulation: number;
+}
+
+/** What a configuration says of a step. */
+export function stepOptionsOf({ data, network, solver }: Config): BatchStepOptions {
+  const { maximumGradientNorm: norm } = solver;
+  return {
+    batchSize: data.batchSize,
+    accumulation: solver.accumulation,
+    freezeText: network.freezeText,
+    freezeImage: network.freezeImage,
+    precision: solver.precision,
+    labelSmoothing: solver.labelSmoothing,
+    ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
+  };
 }
 
 /** The step of a configuration; the model must be in training mode when it is first used. */

@@ -23,7 +23,7 @@ import { nodeDigest, openFileTextCache } from '../evaluate/text-cache-files.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { FrameFeatures } from './features-cache.ts';
 import { FeatureLoader } from './features-loader.ts';
-import type { TrainingRun } from './trainer.ts';
+import type { TrainingRun } from './training-run.ts';
 
 const gigabyte = 2 ** 30;
 /** What a run may hold in memory. */

@@ -5,7 +5,7 @@ import { CheckpointError } from '../checkpoints/errors.ts';
 import { matchStateDict } from '../checkpoints/match.ts';
 import { printAdapter, sameAdapter } from '../model/adapters.ts';
 import { type RunState, readTrainingCheckpoint, type Validation, writeCheckpoint } from './checkpoint.ts';
-import type { TrainingRun } from './trainer.ts';
+import type { TrainingRun } from './training-run.ts';
 import type { WeightAverage } from './weight-average.ts';
 
 /** What moves in training beside the model. */

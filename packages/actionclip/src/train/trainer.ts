@@ -20,70 +20,35 @@ import { type PromptTokens, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { InterruptedError } from '../interrupted.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { classInput, drawTexts } from './batch-inputs.ts';
-import { type BatchStep, type BatchStepOptions, batchStep, type HostBatch } from './batch-step.ts';
+import { type BatchStep, type BatchStepOptions, batchStep, type HostBatch, stepOptionsOf } from './batch-step.ts';
 import { BEST_CHECKPOINT, isBetter, LAST_CHECKPOINT, type RunState, type Validation } from './checkpoint.ts';
 import { classTextsOf, writeClassTexts } from './class-texts.ts';
 import type { Config } from './config.ts';
-import { type DatasetOptions, type RunData, trainingDataset } from './datasets.ts';
+import { trainingDataset } from './datasets.ts';
 import { divergence, examineStep } from './divergence.ts';
 import type { TrainingError } from './errors.ts';
 import { type BatchPlace, type FeatureBatch, hasFrames } from './features-loader.ts';
 import { type FrozenFeatures, featuresOf } from './features-run.ts';
 import { frozenParts } from './freezing.ts';
-import { LOG_FILE, type RunLog, readRunLog } from './log.ts';
+import { LOG_FILE, readRunLog } from './log.ts';
 import { readMemory } from './memory.ts';
-import type { OpenedModel } from './model-description.ts';
 import { applySchedule, isRefreshed, layoutOn, optimizerOf, scheduleOf } from './optimization.ts';
 import { lighterOptions, memoryBudget, planWithin } from './planned-memory.ts';
-import type { Progress } from './progress.ts';
 import { openRunRecords, type RunRecords } from './records.ts';
 import { inRunFolder } from './run-folder.ts';
 import { resumeRun, saveRun, type Trained } from './run-state.ts';
 import { readMeasures, type StepMeasures } from './step.ts';
-import { type TimeSplit, Timing } from './timing.ts';
-import { type UnreadableClip, UnreadableClips } from './unreadable-clips.ts';
+import { Timing } from './timing.ts';
+import type { TrainingOutcome, TrainingRun } from './training-run.ts';
+import { UnreadableClips } from './unreadable-clips.ts';
 import { Validator, validationOf } from './validation.ts';
 import { WeightAverage } from './weight-average.ts';
 
-export interface TrainingRun {
-  readonly config: Config;
-  readonly data: RunData;
-  /** With the weights that training starts from; a resumed run replaces them. */
-  readonly opened: OpenedModel;
-  readonly datasets?: DatasetOptions;
-  /** Steps between checkpoints within an epoch; without it there is one after each epoch only. */
-  readonly checkpointEvery?: number;
-  readonly progress?: Progress;
-  /** Gets the records of the log, those before a resumed run included, as they are written; whoever gives it closes it. */
-  readonly watcher?: RunLog;
-  /** Stops the run after the step at hand, with a checkpoint to go on from. */
-  readonly signal?: AbortSignal;
-  /** Called after each validation. */
-  readonly onValidation?: (validation: Validation, evaluation: Evaluation) => void;
-}
-
-export interface TrainingOutcome {
-  /** Optimizer steps done, those before a resumed run included. */
-  readonly steps: number;
-  /** The most accurate epoch; absent where nothing was validated. */
-  readonly best?: Validation;
-  /** The last validation with its scores. */
-  readonly evaluation?: Evaluation;
-  /** Seconds of this process by activity. */
-  readonly time: TimeSplit;
-  /** What of the training step did not run in its fastest form, with the reasons. */
-  readonly fallbacks: readonly string[];
-  /** Clips that could not be read, those before a resumed run included. */
-  readonly unreadable: readonly UnreadableClip[];
-  readonly lastCheckpoint: string;
-  readonly bestCheckpoint: string;
-  readonly log: string;
-}
-
 /**
  * Trains as the configuration says, from its first epoch or from the checkpoint named by `config.resume`.
- * @throws TrainingError where the loss is no number, the device fails, the disk is full or another run is at work in the folder, DataError for a clip that cannot be read, CheckpointError for a
- *   checkpoint that does not fit, InterruptedError where the signal was set off. The checkpoints on disk stay whole.
+ * @throws TrainingError where the loss is no number, the device fails, the disk is full or another run is at work in the
+ *   folder, DataError for a clip that cannot be read, CheckpointError for a checkpoint that does not fit,
+ *   InterruptedError where the signal was set off. The checkpoints on disk stay whole.
  */
 export async function train(run: TrainingRun): Promise<TrainingOutcome> {
   const device = run.opened.model.parameters()[0]?.device ?? (await defaultDevice());
@@ -163,24 +128,16 @@ class Trainer {
     const { averaging } = config.solver;
     this.#average = averaging && new WeightAverage(this.#optimizer, averaging);
     this.#schedule = scheduleOf(config.solver);
-    const { freezeText, freezeImage, checkpoint } = config.network;
-    model.clip.checkpointing = checkpoint;
-    const norm = config.solver.maximumGradientNorm;
-    const { loss, labelSmoothing } = config.solver;
+    model.clip.checkpointing = config.network.checkpoint;
     const { embedding } = model.clip.sizes;
-    this.#classTexts = loss === 'classifier' ? classTextsOf(data.labels.length, embedding) : undefined;
+    const isClassifier = config.solver.loss === 'classifier';
+    this.#classTexts = isClassifier ? classTextsOf(data.labels.length, embedding) : undefined;
     this.#features = featuresOf(run);
     this.#stepOptions = {
-      batchSize: config.data.batchSize,
-      accumulation: config.solver.accumulation,
-      labelSmoothing,
+      ...stepOptionsOf(config),
       ...(this.#classTexts && { classTexts: this.#classTexts }),
-      freezeText,
-      freezeImage,
       fromFrameFeatures: this.#features !== undefined,
       fromTextFeatures: this.#features?.hasTexts ?? false,
-      precision: config.solver.precision,
-      ...(norm === undefined ? {} : { maximumGradientNorm: norm }),
     };
     this.#step = batchStep(model, this.#optimizer, this.#stepOptions);
     this.#unreadable = new UnreadableClips(config, (message) => progress?.message(message));

@@ -6,7 +6,7 @@ import type { PromptTokens } from '../evaluate/prompt-tokens.ts';
 import type { Validation } from './checkpoint.ts';
 import { evaluationDataset } from './datasets.ts';
 import type { FrozenFeatures } from './features-run.ts';
-import type { TrainingRun } from './trainer.ts';
+import type { TrainingRun } from './training-run.ts';
 
 export class Validator {
   readonly #run: TrainingRun;
