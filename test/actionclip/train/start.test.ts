@@ -25,11 +25,12 @@ it('opens a model of single pictures for clips: its towers and its vocabulary, a
   });
   const { lastCheckpoint } = await trainModel(pictures);
   const init = await startOf(lastCheckpoint);
-  expect(init).toMatchObject({ kind: 'small', description: { frames: 1, temporal: 'meanP' } });
+  expect(init).toMatchObject({ kind: 'small', description: { frames: 1, temporal: 'meanP', templates: 'bare' } });
 
   const { config } = await tinyRun(clips, join(folder, 'actions'), { network: { sim_header: 'Transf' } });
   const opened = await openFrom(init, config, {});
   expect(opened.description).toMatchObject({ frames: 4, temporal: 'Transf', temporalLayers: 1 });
+  expect(opened.description.templates, 'the templates are those of the new run: the default').toBeUndefined();
   expect(opened.tokenizer.toJSON()).toEqual(pictures.opened.tokenizer.toJSON());
   const trained = bytesOf(await pictures.opened.model.stateDict());
   const own = bytesOf(await opened.model.stateDict());

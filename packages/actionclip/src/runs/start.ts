@@ -47,18 +47,25 @@ export async function startOf(init: string | undefined, watch: ResolveOptions = 
 
 /**
  * Opens the model of a run: of the sizes and the vocabulary of what it starts from, with its weights, or of `choices`
- * with initial ones. Its frames, its input size, its temporal head and its adapter are those of the configuration.
+ * with initial ones. Its frames, input size, temporal head, adapter and templates are those of the configuration.
  * @throws CheckpointError where the weights do not fit.
  */
 export async function openFrom(init: Start | undefined, config: Config, choices: ModelChoices): Promise<OpenedModel> {
   if (init === undefined) return openModel(describeModel(config, choices), config.seed);
-  const { adapter: _, ...known } = init.description;
-  const { sizes, frames, temporal, adapter } = describeModel(config, {
+  const { adapter: _, templates: __, ...known } = init.description;
+  const { sizes, frames, temporal, adapter, templates } = describeModel(config, {
     sizes: known.sizes,
     vocabulary: known.vocabulary,
   });
   const opened = await openModel(
-    { ...known, sizes, frames, ...(temporal && { temporal }), ...(adapter && { adapter }) },
+    {
+      ...known,
+      sizes,
+      frames,
+      ...(temporal && { temporal }),
+      ...(adapter && { adapter }),
+      ...(templates && { templates }),
+    },
     config.seed,
   );
   await loadPretrained(opened.model, init.path, {
