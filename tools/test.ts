@@ -1,5 +1,5 @@
-// `npm test`: the lint, the type checks and the tests, each announced, all run even where an earlier one fails, so
-// that one call tells everything. Arguments go to vitest: `npm test -- --project node test/tensor`.
+// `npm test`: the lint, the type checks, what would be published, and the tests, each announced, all run even where an
+// earlier one fails, so that one call tells everything. Arguments go to vitest: `npm test -- --project node test/tensor`.
 
 import { spawnSync } from 'node:child_process';
 
@@ -13,6 +13,7 @@ interface Step {
 const STEPS: readonly Step[] = [
   { name: 'lint', script: 'lint', arguments: [] },
   { name: 'type check', script: 'typecheck', arguments: [] },
+  { name: 'packages', script: 'packages', arguments: [] },
   { name: 'tests', script: 'vitest', arguments: process.argv.slice(2) },
 ];
 
