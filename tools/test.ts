@@ -14,6 +14,7 @@ const STEPS: readonly Step[] = [
   { name: 'lint', script: 'lint', arguments: [] },
   { name: 'type check', script: 'typecheck', arguments: [] },
   { name: 'packages', script: 'packages', arguments: [] },
+  { name: 'sizes', script: 'sizes', arguments: [] },
   { name: 'tests', script: 'vitest', arguments: process.argv.slice(2) },
 ];
 

@@ -1,7 +1,9 @@
 /** The cleaning of texts, rule by rule. */
 
-import { cleanText } from '@actionclip/tokenizer';
-import { describe, expect, test } from 'vitest';
+import { cleanText, loadCharacterReferences } from '@actionclip/tokenizer';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+beforeAll(() => loadCharacterReferences());
 
 describe('always', () => {
   test.each([

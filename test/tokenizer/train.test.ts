@@ -1,8 +1,17 @@
 /** The laws of training a vocabulary, of its tokenizer, and of saving it. */
 
-import { BytePairTokenizer, cleanText, type Merge, TokenizerError, trainBytePairs } from '@actionclip/tokenizer';
+import {
+  BytePairTokenizer,
+  cleanText,
+  loadCharacterReferences,
+  type Merge,
+  TokenizerError,
+  trainBytePairs,
+} from '@actionclip/tokenizer';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+beforeAll(() => loadCharacterReferences());
 
 const BARE = 514;
 const RUNS = 300;

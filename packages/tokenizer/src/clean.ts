@@ -1,6 +1,6 @@
 /** CLIP's cleaning of a text before it is cut into tokens. */
 
-import { decodeHTML, decodeHTMLStrict } from 'entities';
+import { decodeReferences } from './character-references.ts';
 
 /** What `cleanText` may leave out. */
 export interface CleaningOptions {
@@ -29,7 +29,7 @@ const PLAIN = /^[ -%'-~]*$/;
 function repairText(text: string): string {
   const isMarkup = text.includes('<'); // where there are tags, escaped ones are meant as text
   for (let before = text; ; ) {
-    let after = isMarkup ? before : decodeHTMLStrict(before);
+    let after = isMarkup ? before : decodeReferences(before, true);
     for (const [pattern, replacement] of REPAIRS) {
       after =
         typeof replacement === 'string' ? after.replace(pattern, replacement) : after.replace(pattern, replacement);
@@ -47,13 +47,15 @@ function repairText(text: string): string {
  * The repair stands for ftfy in CLIP's `basic_clean` and covers curly quotes, Latin ligatures, full-width and half-width
  * forms, control characters and entities (in a text without `<`). Mojibake (a text decoded by the wrong encoding, such
  * as `cafÃ©`), C1 controls and terminal escapes are not repaired.
+ *
+ * @throws TokenizerError for a text that may have entities before `loadCharacterReferences` or `createClipTokenizer`
  */
 export function cleanText(text: string, { repair = true }: CleaningOptions = {}): string {
   let cleaned = text;
   if (!PLAIN.test(text)) {
     cleaned = text.replace(/\p{Surrogate}/gu, '\ufffd').normalize('NFC');
     if (repair) cleaned = repairText(cleaned);
-    cleaned = decodeHTML(decodeHTML(cleaned));
+    cleaned = decodeReferences(decodeReferences(cleaned));
   }
   return cleaned
     .replace(/\p{White_Space}+/gu, ' ')

@@ -1,6 +1,7 @@
 /** The CLIP preset: OpenAI's vocabulary of 49,408 tokens. */
 
 import { BYTE_TOKENS, characterOfId } from './bytes.ts';
+import { loadCharacterReferences } from './character-references.ts';
 import type { CleaningOptions } from './clean.ts';
 import { loadClipMerges } from './clip-merges.ts';
 import { TokenizerError } from './errors.ts';
@@ -46,5 +47,6 @@ export async function createClipTokenizer(merges?: string, options: CleaningOpti
       "Pass OpenAI's bpe_simple_vocab_16e6.txt, unpacked; for a vocabulary of your own, use trainBytePairs",
     );
   }
+  await loadCharacterReferences();
   return new BytePairTokenizer(parseMerges(used), options);
 }

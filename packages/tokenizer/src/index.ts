@@ -1,5 +1,6 @@
 /** Byte-level BPE: encode, decode, train; the CLIP preset. */
 
+export { loadCharacterReferences } from './character-references.ts';
 export { type CleaningOptions, cleanText } from './clean.ts';
 export { createClipTokenizer } from './clip.ts';
 export { loadClipMerges } from './clip-merges.ts';

@@ -118,6 +118,8 @@ export class BytePairTokenizer {
   /**
    * The ids of a text without start and end tokens; none for an empty text. As in CLIP, the literal texts
    * `<|startoftext|>` and `<|endoftext|>` become the special ids.
+   *
+   * @throws TokenizerError for a text that may have entities before `loadCharacterReferences` or `createClipTokenizer`
    */
   encode(text: string): number[] {
     const ids: number[] = [];

@@ -106,7 +106,8 @@ function pairsOf({ ids, length }: Word): number[] {
  * The result depends on how often each word occurs, not on the order of the corpus, and the merges of a smaller
  * vocabulary are the first ones of a larger.
  *
- * @throws TokenizerError for a vocabulary that has no room for the bytes and the special tokens
+ * @throws TokenizerError for a vocabulary that has no room for the bytes and the special tokens, or a text that may have
+ *   HTML's entities before `loadCharacterReferences`
  */
 export function trainBytePairs(
   corpus: Iterable<string>,

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createWebGPUBackend, type WebGPUBackend } from '../../../packages/tensor/src/backends/webgpu/backend.ts';
-import type { GemmSchedule } from '../../../packages/tensor/src/backends/webgpu/gemm/choose.ts';
+import { type GemmSchedule, loadVariants } from '../../../packages/tensor/src/backends/webgpu/gemm/choose.ts';
 import { shadersOf } from '../../../packages/tensor/src/backends/webgpu/kernels.ts';
 import { baseTarget, type Target } from '../../../packages/tensor/src/backends/webgpu/target.ts';
 import type { LoopKernel } from '../../../packages/tensor/src/compile/kernel.ts';
@@ -13,6 +13,7 @@ import { runShaders } from './run-shaders.ts';
 
 let backend: WebGPUBackend;
 beforeAll(async () => {
+  await loadVariants(emulated);
   backend = await createWebGPUBackend({ allowSoftware: true });
 });
 afterAll(() => backend.close());

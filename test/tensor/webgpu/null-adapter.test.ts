@@ -6,6 +6,7 @@ import { AdamW, type Device, gradients, realize, setDefaultDevice, Tensor, tenso
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { create } from 'webgpu';
 import { createWebGPUBackend, type WebGPUBackend } from '../../../packages/tensor/src/backends/webgpu/backend.ts';
+import { loadVariants } from '../../../packages/tensor/src/backends/webgpu/gemm/choose.ts';
 import { schedulesOf, shadersOf } from '../../../packages/tensor/src/backends/webgpu/kernels.ts';
 import {
   baseTarget,
@@ -57,6 +58,8 @@ interface Checked {
   readonly target: Target;
   readonly features: readonly string[];
 }
+
+await loadVariants(withMatrices);
 
 const targets: readonly Checked[] = [
   { name: 'nothing but the defaults', target: baseTarget, features: [] },

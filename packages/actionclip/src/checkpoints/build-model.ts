@@ -1,6 +1,6 @@
 /** A model of what a checkpoint holds, with the checkpoint's values. Runs in browsers. */
 import { Generator } from '@actionclip/tensor';
-import { BytePairTokenizer, createClipTokenizer, TokenizerError } from '@actionclip/tokenizer';
+import { BytePairTokenizer, createClipTokenizer, loadCharacterReferences, TokenizerError } from '@actionclip/tokenizer';
 import { ActionCLIP } from '../model/action-clip.ts';
 import type { TemporalHeadName } from '../model/temporal.ts';
 import type { ModelDescription } from '../train/model-description.ts';
@@ -148,6 +148,7 @@ async function tokenizerOf(
     }
     return createClipTokenizer();
   }
+  await loadCharacterReferences();
   try {
     const tokenizer = BytePairTokenizer.fromJSON(vocabulary);
     if (tokenizer.vocabularySize <= rows) return tokenizer;

@@ -2,7 +2,7 @@
  * Recognition of actions in videos with any label set at run time: labels and videos are encoded apart, so that a
  * change of the one does not touch the other. Runs in browsers.
  */
-import type { BytePairTokenizer } from '@actionclip/tokenizer';
+import { type BytePairTokenizer, loadCharacterReferences } from '@actionclip/tokenizer';
 import { DataError } from '../data/errors.ts';
 import type { FrameSource } from '../data/frame-source.ts';
 import { ImageError } from '../data/image/image.ts';
@@ -75,6 +75,7 @@ export class Recognizer {
     { templates = this.templates, signal }: LabelOptions = {},
   ): Promise<PromptFeatures> {
     throwIfInterrupted(signal);
+    await loadCharacterReferences([...labels, ...templates]);
     const { context } = this.model.clip.sizes.text;
     const tokens = promptTokens(labels, this.tokenizer, context, templates);
     this.#space ??= this.#options.texts?.();

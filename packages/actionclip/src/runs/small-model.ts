@@ -1,5 +1,5 @@
 /** The small ActionCLIP that trains on a laptop's processor: its sizes and its own vocabulary. */
-import { trainBytePairs } from '@actionclip/tokenizer';
+import { loadCharacterReferences, trainBytePairs } from '@actionclip/tokenizer';
 import { formatPrompts } from '../prompts/templates.ts';
 import type { DatasetOptions } from '../train/datasets.ts';
 import type { ModelChoices } from '../train/model-description.ts';
@@ -16,6 +16,9 @@ export const smallData = (inputSize: number): DatasetOptions => ({
   augmentation: { cropScales: [1, 0.92, 0.84], colourJitter: 0.3, grayscale: 0.1 },
   shortSide: inputSize,
 });
+
+// Labels are anyone's words, with ampersands where they like.
+await loadCharacterReferences();
 
 /**
  * Two image layers on patches of 8 pixels, two text layers, two temporal layers. The byte-pair vocabulary is learnt

@@ -3,7 +3,12 @@
  * enough to open its model.
  */
 import { Generator } from '@actionclip/tensor';
-import { BytePairTokenizer, createClipTokenizer, type SavedTokenizer } from '@actionclip/tokenizer';
+import {
+  BytePairTokenizer,
+  createClipTokenizer,
+  loadCharacterReferences,
+  type SavedTokenizer,
+} from '@actionclip/tokenizer';
 import { type ClipSizes, type PresetName, presets } from '@actionclip/transformer';
 import { ActionCLIP, type ActionClipOptions } from '../model/action-clip.ts';
 import { nearest } from '../nearest.ts';
@@ -80,6 +85,7 @@ function presetOf(name: string): ClipSizes {
 export async function openModel(description: ModelDescription, seed: number): Promise<OpenedModel> {
   const { vocabulary } = description;
   const generator = new Generator(seed);
+  await loadCharacterReferences();
   const tokenizer = vocabulary === 'clip' ? await createClipTokenizer() : BytePairTokenizer.fromJSON(vocabulary);
   const { vocabulary: rows } = description.sizes.text;
   if (tokenizer.vocabularySize > rows) {

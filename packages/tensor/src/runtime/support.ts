@@ -1,7 +1,4 @@
-/** What a machine has for computing, as plain data: for reports, not for choosing. */
-import { enableEngineFlags, hasRelaxedSimd, joinsVectors } from '../backends/wasm/engine.ts';
-import { availableThreads } from '../backends/wasm/threads.ts';
-import { describeAdapter, findGPU, isSoftware, wantedFeatures } from '../backends/webgpu/device.ts';
+/** What a machine has for computing, as plain data: for reports, not for choosing. Loads the backends' parts that know. */
 
 /** A WebGPU adapter. */
 export interface AdapterSupport {
@@ -28,6 +25,7 @@ const REQUESTS: readonly GPURequestAdapterOptions[] = [
  * @throws DeviceError where there is no WebGPU
  */
 export async function webgpuAdapters(): Promise<AdapterSupport[]> {
+  const { describeAdapter, findGPU, isSoftware, wantedFeatures } = await import('../backends/webgpu/device.ts');
   const gpu = await findGPU();
   const found = new Map<string, AdapterSupport>();
   for (const request of REQUESTS) {
@@ -56,6 +54,8 @@ export interface WasmSupport {
 
 /** Sets the engine's flags as the wasm device does, for the whole process. */
 export async function wasmSupport(): Promise<WasmSupport> {
+  const { enableEngineFlags, hasRelaxedSimd, joinsVectors } = await import('../backends/wasm/engine.ts');
+  const { availableThreads } = await import('../backends/wasm/threads.ts');
   await enableEngineFlags();
   return {
     threads: await availableThreads(),

@@ -15,13 +15,13 @@ import {
   type WebGPUOptions,
 } from './device.ts';
 import { WebGPUExecutable } from './executable.ts';
+import { loadVariants } from './gemm/choose.ts';
 import { grid, type KernelShaders, type Schedule, scheduleClass, schedulesOf, shadersOf } from './kernels.ts';
 import { bufferOf, Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
-import { type KernelTime, Profile } from './profile.ts';
+import type { KernelTime } from './profile.ts';
 import { openStore } from './schedule-store.ts';
 import { Staging } from './staging.ts';
-import { Stopwatch } from './stopwatch.ts';
 import { slowHalves, type Target, targetOf } from './target.ts';
 import { fromStored, toStored, wholeWords } from './transfer.ts';
 import type { Shader } from './wgsl.ts';
@@ -49,6 +49,7 @@ export async function createWebGPUBackend(options: WebGPUOptions = {}): Promise<
     ...(isSoftware(adapter) ? { processor: true } : {}),
     ...(products ? { products } : {}),
   };
+  await loadVariants(target);
   return new DeviceBackend(device, target, describeAdapter(adapter), tunerFor(adapter, options));
 }
 
@@ -69,7 +70,6 @@ class DeviceBackend implements WebGPUBackend {
   readonly device: GPUDevice;
   private readonly target: Target;
   private readonly tuner: Tuner | undefined;
-  private readonly stopwatch: Stopwatch;
   private readonly reports: DeviceReports;
   private readonly storage: Memory;
   private readonly pipelines: Pipelines;
@@ -89,7 +89,6 @@ class DeviceBackend implements WebGPUBackend {
     this.device = device;
     this.target = target;
     this.tuner = tuner;
-    this.stopwatch = new Stopwatch(device);
     this.description = `${description}${this.target.f16 ? ', 16-bit floats' : ''}`;
     this.limits = {
       buffersPerKernel: maxStorageBuffersPerShaderStage,
@@ -188,6 +187,7 @@ class DeviceBackend implements WebGPUBackend {
 
   /** Microseconds of one kernel of `program`, on memory of its own. */
   private async measure({ buffers, bindings }: Program, kernel: Kernel, schedule: Schedule): Promise<number> {
+    const { Stopwatch } = await import('./stopwatch.ts');
     const touched = new Set([...kernel.inputs, ...kernel.outputs].map(({ buffer }) => buffer));
     const alone = buffers.map(({ bytes }, i) => ({ bytes: touched.has(i) ? bytes : 4 }));
     const executable = await this.build({ buffers: alone, bindings, kernels: [kernel] }, [schedule]);
@@ -195,7 +195,7 @@ class DeviceBackend implements WebGPUBackend {
     const slots = alone.map(({ bytes }, i) => (touched.has(i) ? this.storage.alloc(bytes) : unused));
     try {
       await this.storage.settled();
-      return await this.stopwatch.microseconds(executable, executable.bind(slots, this.makeGroup));
+      return await new Stopwatch(this.device).microseconds(executable, executable.bind(slots, this.makeGroup));
     } finally {
       for (const slot of new Set([unused, ...slots])) this.storage.release(slot);
       this.release(executable);
@@ -275,6 +275,7 @@ class DeviceBackend implements WebGPUBackend {
   }
 
   async profile(work: () => Promise<void>): Promise<KernelTime[]> {
+    const { Profile } = await import('./profile.ts');
     const profile = new Profile(this.device);
     this.commands.submit();
     this.commands.profile = profile;

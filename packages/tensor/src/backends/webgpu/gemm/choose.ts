@@ -5,12 +5,12 @@
 import { factorSums, withoutSums } from '../../../compile/factor-sums.ts';
 import { multipliesHalves } from '../../../compile/halves.ts';
 import { isContraction, type Kernel } from '../../../compile/kernel.ts';
+import { DeviceError } from '../../../errors.ts';
 import type { KernelShaders } from '../kernels.ts';
 import { loopShader } from '../loop.ts';
 import type { Target } from '../target.ts';
 import { sizesOf } from './contraction.ts';
 import { type DirectSchedule, direct } from './direct.ts';
-import { matrix } from './matrix.ts';
 import type { MatrixSchedule } from './matrix-schedule.ts';
 import type { TileSchedule } from './schedules.ts';
 import { tiles } from './tiles.ts';
@@ -26,17 +26,28 @@ interface Schedules {
 /** How a matrix product is computed. Schedules can be kept as JSON. */
 export type GemmSchedule = Schedules[keyof Schedules];
 
-/** Every variant, in order of preference where nothing was measured: but see `candidates`. */
-const variants: { readonly [Kind in keyof Schedules]: GemmVariant<Schedules[Kind]> } = {
-  matrix,
-  tiles,
-  direct,
-};
+/** A way of computing matrix products, whose schedules are of this kind. */
+type Variants = { readonly [Kind in keyof Schedules]: GemmVariant<Schedules[Kind]> };
+
+/** Subgroup matrices, once `loadVariants` has loaded them: few devices have such, and pages on others need not fetch them. */
+let matrix: Variants['matrix'] | undefined;
+
+/** Loads what only some devices compute by; to be awaited before anything is compiled for such a `target`. */
+export async function loadVariants({ matrixSyntax }: Target): Promise<void> {
+  if (matrixSyntax) matrix ??= (await import('./matrix.ts')).matrix;
+}
+
+/** The variants for `target`, in order of preference where nothing was measured: but see `candidates`. */
+function variantsFor({ matrixSyntax }: Target): Partial<Variants> {
+  if (!matrixSyntax) return { tiles, direct };
+  if (!matrix) throw new DeviceError('The products of subgroup matrices are not loaded', 'await loadVariants first');
+  return { matrix, tiles, direct };
+}
 
 /** The schedules that `kernel` can be computed by on `target`, the default first; none where it is no matrix product or a tiny one. */
 export function candidates(kernel: Kernel, target: Target): readonly GemmSchedule[] {
   if (!isContraction(kernel)) return [];
-  const found = Object.values(variants).flatMap((variant): readonly GemmSchedule[] => {
+  const found = Object.values(variantsFor(target)).flatMap((variant): readonly GemmSchedule[] => {
     return variant.candidates(variant.sumsFactors ? kernel : withoutSums(kernel), target);
   });
   if (!target.processor) return found;
@@ -47,7 +58,8 @@ export function candidates(kernel: Kernel, target: Target): readonly GemmSchedul
 export function gemmShaders(kernel: Kernel, target: Target, schedule: GemmSchedule): KernelShaders | undefined {
   if (!isContraction(kernel)) return undefined;
   // The variant of a schedule's kind takes that schedule, which the types cannot say of the whole table.
-  const variant = variants[schedule.kind] as GemmVariant<GemmSchedule>;
+  const variant = variantsFor(target)[schedule.kind] as GemmVariant<GemmSchedule> | undefined;
+  if (!variant) throw new DeviceError(`This device has no matrix products of the kind '${schedule.kind}'`);
   if (variant.sumsFactors) return variant.shaders(kernel, target, schedule);
   const { shaders, ...rest } = variant.shaders(withoutSums(kernel), target, schedule);
   const sums = factorSums(kernel).map((sum) => loopShader(sum.kernel, target));
