@@ -285,7 +285,7 @@ export interface LstmLayer {
 export interface LstmResult {
   /** [time, batch, directions · hidden], or [batch, time, ...] as the input was. */
   readonly output: Tensor;
-  /** [layers · directions, batch, hidden]: after the last step, forwards before backwards. */
+  /** `[layers · directions, batch, hidden]`: after the last step, forwards before backwards. */
   readonly hidden: Tensor;
   readonly cell: Tensor;
 }

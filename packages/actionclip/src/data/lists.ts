@@ -125,7 +125,7 @@ export function fitsClipList(name: string, withFrames: boolean): boolean {
 
 /**
  * Writes entries as a list file, `path frames label` if every entry has a number of frames, else `path label`.
- * @throws DataError for a path that a list file cannot hold, see {@link fitsClipList}
+ * @throws DataError for a path that a list file cannot hold, see `fitsClipList`
  */
 export function formatClipList(entries: readonly ClipEntry[]): string {
   const withFrames = entries.every((entry) => entry.frames !== undefined);

@@ -212,7 +212,7 @@ export function averagePrecisions(matrix: ScoreMatrix, labelSets: readonly (read
 /**
  * The mean of the average precisions over the classes that have clips; the measure where clips have several classes.
  * @param labelSets All classes of each clip.
- * @throws MetricError as {@link averagePrecisions}.
+ * @throws MetricError as `averagePrecisions`.
  */
 export function meanAveragePrecision(matrix: ScoreMatrix, labelSets: readonly (readonly number[])[]): number {
   return meanPresent(averagePrecisions(matrix, labelSets));
