@@ -20,7 +20,7 @@ const shell = process.platform === 'win32'; // where programs of npm are scripts
 
 /** Everything that an archive may hold. */
 const EXPECTED = [
-  /^(package\.json|README\.md|LICENSE)$/,
+  /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
   /^bin\/\w+\.js$/,
   /^src\/[\w/-]+\.ts$/,
   /^dist\/[\w/-]+(\.js|\.d\.ts)(\.map)?$/,
