@@ -3,7 +3,7 @@
 // Takes what `npm run build` has compiled.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { publint } from 'publint';
@@ -26,16 +26,22 @@ const EXPECTED = [
   /^dist\/[\w/-]+(\.js|\.d\.ts)(\.map)?$/,
 ] as const;
 
-/** What is wrong with the files of an archive: strangers, sources that are not compiled, and outputs without a source. */
+/** Deletes what an earlier build made of sources that are gone, which the compiler leaves behind. */
+function removeStaleOutputs(folder: string): void {
+  for (const file of readdirSync(join(folder, 'dist'), { recursive: true, encoding: 'utf8' })) {
+    const name = /^(.*?)\.(?:d\.ts|js)(?:\.map)?$/.exec(file)?.[1];
+    if (name !== undefined && !existsSync(join(folder, 'src', `${name}.ts`))) rmSync(join(folder, 'dist', file));
+  }
+}
+
+/** What is wrong with the files of an archive: strangers, and sources that are not compiled. */
 function faultsOfFiles(files: readonly string[]): string[] {
   const all = new Set(files);
   const missing = (file: string): string[] => (all.has(file) ? [] : [`${file} is missing`]);
   return files.flatMap((file) => {
     if (!EXPECTED.some((pattern) => pattern.test(file))) return [`${file} does not belong there`];
     const source = /^src\/(.*)\.ts$/.exec(file)?.[1];
-    if (source !== undefined) return [`dist/${source}.js`, `dist/${source}.d.ts`].flatMap(missing);
-    const output = /^dist\/(.*?)\.(?:d\.ts|js)(?:\.map)?$/.exec(file)?.[1];
-    return output === undefined || all.has(`src/${output}.ts`) ? [] : [`${file} has no source; delete dist and build`];
+    return source === undefined ? [] : [`dist/${source}.js`, `dist/${source}.d.ts`].flatMap(missing);
   });
 }
 
@@ -105,6 +111,7 @@ try {
     const source = join(repository, 'packages', name);
     const manifest = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as Manifest;
     entries.push(...Object.keys(manifest.exports).map((entry) => manifest.name + entry.slice(1)));
+    removeStaleOutputs(source);
     const { archive, files } = pack(source, folder);
     report(`${manifest.name}: ${files.length} files`, faultsOfFiles(files));
     report(`${manifest.name}: publint`, await faultsByPublint(archive, manifest));
