@@ -1,5 +1,8 @@
-/** Zip archives as PyTorch writes them: entries stored as they are, so that they can be read by range. Runs in browsers. */
-import { type FileEntry, Reader, ZipReader } from '@zip.js/zip.js';
+/**
+ * Zip archives as PyTorch writes them: entries stored as they are, so that they can be read by range. Runs in browsers,
+ * which fetch the zip reader with the first archive.
+ */
+import type { FileEntry } from '@zip.js/zip.js';
 import type { ByteSource } from './byte-source.ts';
 import { CheckpointError } from './errors.ts';
 
@@ -45,6 +48,16 @@ const overlapping = (source: string, name: string): CheckpointError =>
   new CheckpointError(`${source}: the entry ${name} reaches into the next one or past the end`, DAMAGED);
 
 async function listFiles(bytes: ByteSource): Promise<FileEntry[]> {
+  const { Reader, ZipReader } = await import('@zip.js/zip.js');
+
+  class ByteSourceReader extends Reader<ByteSource> {
+    override size = bytes.size;
+
+    override readUint8Array(offset: number, length: number): Promise<Uint8Array> {
+      return bytes.read(offset, Math.min(length, this.size - offset));
+    }
+  }
+
   try {
     const reader = new ZipReader(new ByteSourceReader(bytes), { useWebWorkers: false });
     return (await reader.getEntries()).filter((entry) => !entry.directory);
@@ -80,19 +93,4 @@ function entryAt(bytes: ByteSource, file: FileEntry, limit: number): ZipEntry {
       return begin;
     },
   };
-}
-
-/** Random access for the zip reader. */
-class ByteSourceReader extends Reader<ByteSource> {
-  readonly #bytes: ByteSource;
-
-  constructor(bytes: ByteSource) {
-    super(bytes);
-    this.#bytes = bytes;
-    this.size = bytes.size;
-  }
-
-  override readUint8Array(offset: number, length: number): Promise<Uint8Array> {
-    return this.#bytes.read(offset, Math.min(length, this.size - offset));
-  }
 }
