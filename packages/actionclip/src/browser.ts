@@ -1,6 +1,8 @@
 /** What works in a page, without anything of Node: clips from files and addresses, checkpoints from blobs, recognition. */
 
+export { modelOf, type OpenedCheckpoint, type OpenModelOptions } from './checkpoints/build-model.ts';
 export { type ByteSource, blobSource, memorySource } from './checkpoints/byte-source.ts';
+export { type CheckpointContents, openCheckpoint } from './checkpoints/contents.ts';
 export { CheckpointError } from './checkpoints/errors.ts';
 export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
 export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
@@ -12,9 +14,22 @@ export { type FrameSampling, sampleFrames } from './data/sampling.ts';
 export { type TimeRange, trimmed } from './data/trimmed.ts';
 export { type BrowserVideoOptions, openVideoInBrowser } from './data/video-browser.ts';
 export { promptKey, type TextCache, type TextCacheSpace, textSpace } from './evaluate/text-cache.ts';
+export { InterruptedError } from './interrupted.ts';
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';
 export { type CleanedLabels, cleanLabels, type LabelCleaningMode } from './prompts/label-cleaning.ts';
 export { parseTemplates, TEMPLATE_SETS, type TemplateSetName, templateSet } from './prompts/template-sets.ts';
 export { formatPrompts, PromptError, type PromptTemplate, TEMPLATES, type TemplateKind } from './prompts/templates.ts';
+export { RecognitionError } from './recognize/errors.ts';
+export { recognizerOf } from './recognize/of-checkpoint.ts';
 export { type NamedVideo, Recognizer, type RecognizerOptions } from './recognize/recognizer.ts';
-export type { Classification, ClassifyOptions, SampledFrame, WindowScore } from './recognize/types.ts';
+export { scoreViews } from './recognize/score.ts';
+export { bestLabels, type WindowRun, windowRuns } from './recognize/timeline.ts';
+export type {
+  Classification,
+  ClassifyOptions,
+  EmbeddedFrame,
+  SampledFrame,
+  VideoEmbedding,
+  ViewOptions,
+  WindowScore,
+} from './recognize/types.ts';

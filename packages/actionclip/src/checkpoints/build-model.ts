@@ -32,6 +32,8 @@ export interface OpenModelOptions {
   readonly resolution?: number;
   /** Attention heads of the towers where the file does not tell; one for each 64 columns if absent. */
   readonly heads?: TowerHeads;
+  /** Makes CLIP's tokenizer for a model that has no vocabulary of its own; `createClipTokenizer`, which needs Node, if absent. */
+  readonly clipTokenizer?: () => Promise<BytePairTokenizer>;
 }
 
 export interface OpenedCheckpoint {
@@ -76,7 +78,7 @@ export async function modelOf(contents: CheckpointContents, options: OpenModelOp
       mayBeMissing: (name) => otherHead && isOfHead(name),
       mayBeUnused: (name) => otherHead && isOfHead(name),
     }),
-    tokenizerOf(description, source),
+    tokenizerOf(description, source, options.clipTokenizer),
   ]);
   if (missing.length > 0) await model.initialize();
   return {
@@ -137,6 +139,7 @@ function overridden(
 async function tokenizerOf(
   { vocabulary, sizes }: ModelDescription,
   source: string,
+  clipTokenizer: () => Promise<BytePairTokenizer> = createClipTokenizer,
 ): Promise<BytePairTokenizer | CheckpointError> {
   const rows = sizes.text.vocabulary;
   if (vocabulary === 'clip') {
@@ -146,7 +149,7 @@ async function tokenizerOf(
         'a vocabulary of its own stands only in files that this program wrote',
       );
     }
-    return createClipTokenizer();
+    return clipTokenizer();
   }
   await loadCharacterReferences();
   try {

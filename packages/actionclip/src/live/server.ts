@@ -97,7 +97,11 @@ export async function openLiveServer(content: LiveContent, options: LiveServerOp
   };
 }
 
-async function listen(server: Server, ports: readonly number[]): Promise<number> {
+/**
+ * Has a server listen on this machine alone, at the first of the ports that is free.
+ * @throws LivePageError where every port is taken.
+ */
+export async function listen(server: Server, ports: readonly number[]): Promise<number> {
   for (const port of ports) {
     const isFree = await new Promise<boolean>((resolve, reject) => {
       const failed = (error: NodeJS.ErrnoException): void => {

@@ -7,8 +7,8 @@ import type { TextCache } from '../evaluate/text-cache.ts';
 import { rememberedTextSpace } from '../evaluate/text-cache-files.ts';
 import { type ResolveOptions, resolveWeights } from '../hub/resolve.ts';
 import { throwIfInterrupted } from '../interrupted.ts';
-import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
-import { type NamedVideo, Recognizer, type RecognizerOptions } from './recognizer.ts';
+import { recognizerOf } from './of-checkpoint.ts';
+import type { NamedVideo, Recognizer, RecognizerOptions } from './recognizer.ts';
 
 /** Which model of the weights (see `openCheckpointModel`), and what to tell while they are fetched. */
 export interface OpenRecognizerOptions extends OpenModelOptions, ResolveOptions, Pick<RecognizerOptions, 'precision'> {
@@ -29,14 +29,13 @@ export async function openRecognizer(weights: string, options: OpenRecognizerOpt
   const path = await resolveWeights(weights, options);
   throwIfInterrupted(signal);
   if (device !== undefined) setDefaultDevice(typeof device === 'string' ? await openDevice(device) : device);
-  const { model, tokenizer, description } = await openCheckpointModel(path, options);
+  const opened = await openCheckpointModel(path, options);
   throwIfInterrupted(signal);
-  const { shortSide, templates = 'actionclip' } = description;
-  return new Recognizer(model, tokenizer, {
-    templates: TEMPLATE_SETS[templates].templates,
-    ...(shortSide === undefined ? {} : { shortSide }),
+  return recognizerOf(opened, {
     ...(precision === undefined ? {} : { precision }),
-    ...(cache === undefined ? {} : { texts: async () => ({ cache, space: await rememberedTextSpace(model, path) }) }),
+    ...(cache === undefined
+      ? {}
+      : { texts: async () => ({ cache, space: await rememberedTextSpace(opened.model, path) }) }),
   });
 }
 

@@ -1,0 +1,138 @@
+/** The labels as chips: typed, pasted as a list, taken from a preset, and removed with the mouse or the keyboard. */
+import { cleanLabels } from 'actionclip/browser';
+import { byId, element } from './dom.ts';
+
+/** Chips that are shown of a long list until a person asks for all. */
+const shownChips = 12;
+
+/** The labels of a text: one on a line, or several with commas or semicolons between. */
+export const labelsIn = (text: string): string[] =>
+  text
+    .split(/[\n\r,;]+/)
+    .map((label) => label.trim())
+    .filter((label) => label !== '');
+
+export class LabelEditor {
+  readonly #changed: (labels: readonly string[]) => void;
+  readonly #list = byId('chips', HTMLUListElement);
+  readonly #input = byId('label-input', HTMLInputElement);
+  readonly #count = byId('label-count', HTMLElement);
+  readonly #more = byId('more-chips', HTMLButtonElement);
+  readonly #clear = byId('clear-labels', HTMLButtonElement);
+  #labels: readonly string[] = [];
+  #showsAll = false;
+
+  /** @param changed Told of every change that a person makes. */
+  constructor(changed: (labels: readonly string[]) => void) {
+    this.#changed = changed;
+    byId('label-form', HTMLFormElement).addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#addTyped();
+    });
+    this.#input.addEventListener('paste', (event) => {
+      const pasted = labelsIn(event.clipboardData?.getData('text') ?? '');
+      if (pasted.length < 2) return;
+      event.preventDefault();
+      this.#add(pasted);
+    });
+    this.#input.addEventListener('keydown', (event) => {
+      if (event.key === ',' || event.key === ';') {
+        event.preventDefault();
+        this.#addTyped();
+      } else if (event.key === 'Backspace' && this.#input.value === '') this.#remove(this.#labels.length - 1);
+    });
+    this.#list.addEventListener('keydown', (event) => this.#moveFocus(event));
+    this.#more.addEventListener('click', () => {
+      this.#showsAll = !this.#showsAll;
+      this.#draw();
+    });
+    this.#clear.addEventListener('click', () => {
+      this.#change([]);
+      this.#input.focus();
+    });
+    this.#draw();
+  }
+
+  get labels(): readonly string[] {
+    return this.#labels;
+  }
+
+  /** Puts other labels in the place of all. */
+  replace(labels: readonly string[]): void {
+    this.#showsAll = false;
+    this.#change(unique(labels));
+  }
+
+  #addTyped(): void {
+    this.#add(labelsIn(this.#input.value));
+    this.#input.value = '';
+  }
+
+  #add(labels: readonly string[]): void {
+    if (labels.length > 0) this.#change(unique([...this.#labels, ...cleanLabels(labels).labels]));
+  }
+
+  #remove(at: number): void {
+    if (at in this.#labels) this.#change(this.#labels.filter((_, index) => index !== at));
+  }
+
+  #change(labels: readonly string[]): void {
+    this.#labels = labels;
+    this.#draw();
+    this.#changed(labels);
+  }
+
+  #draw(): void {
+    const { length } = this.#labels;
+    const shown = this.#showsAll ? this.#labels : this.#labels.slice(0, shownChips);
+    this.#list.replaceChildren(...shown.map((label, at) => this.#chip(label, at)));
+    this.#list.classList.toggle('all', this.#showsAll);
+    this.#more.hidden = length <= shownChips;
+    this.#more.textContent = this.#showsAll ? 'Show fewer' : `Show all ${length}`;
+    this.#more.setAttribute('aria-expanded', String(this.#showsAll));
+    this.#clear.hidden = length === 0;
+    this.#count.textContent = length === 1 ? '1 label' : `${length} labels`;
+  }
+
+  #chip(label: string, at: number): HTMLLIElement {
+    const remove = element('button', {
+      class: 'chip-remove',
+      attributes: { type: 'button', 'aria-label': `Remove ${label}` },
+      onClick: () => this.#removeFocused(at),
+    });
+    return element('li', { class: 'chip' }, element('span', {}, label), remove);
+  }
+
+  /** Delete and Backspace remove the chip in focus, the arrows go to its neighbours. */
+  #moveFocus(event: KeyboardEvent): void {
+    const focused = document.activeElement;
+    const at = focused instanceof HTMLButtonElement ? this.#buttons().indexOf(focused) : -1;
+    if (at < 0) return;
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (event.key === 'Delete' || event.key === 'Backspace') this.#removeFocused(at);
+    else if (step !== undefined) this.#buttons()[at + step]?.focus();
+    else return;
+    event.preventDefault();
+  }
+
+  /** Removes a chip; the focus goes to the one that takes its place. */
+  #removeFocused(at: number): void {
+    this.#remove(at);
+    const buttons = this.#buttons();
+    (buttons[at] ?? buttons.at(-1) ?? this.#input).focus();
+  }
+
+  #buttons(): HTMLButtonElement[] {
+    return [...this.#list.querySelectorAll('button')];
+  }
+}
+
+/** Each label once, whatever its case. */
+function unique(labels: readonly string[]): string[] {
+  const seen = new Map<string, string>();
+  for (const label of labels) {
+    const key = label.toLowerCase();
+    if (!seen.has(key)) seen.set(key, label);
+  }
+  return [...seen.values()];
+}

@@ -1,0 +1,131 @@
+/**
+ * What the page and its worker say to each other. The page makes calls, of which each has one answer, and hears how far
+ * it is in between; a call that is cancelled is answered too.
+ */
+import type { WindowRun, WindowScore } from 'actionclip/browser';
+
+/** Where the model runs: what is best here, or what a person chose. */
+export type DeviceChoice = 'auto' | 'webgpu' | 'wasm-threads' | 'wasm-single';
+
+export interface DeviceReport {
+  /** `webgpu` or `wasm`. */
+  readonly name: string;
+  /** The adapter, or the instruction set and the number of threads. */
+  readonly description: string;
+  /** Features of the adapter that kernels have variants for. */
+  readonly features: readonly string[];
+}
+
+/** Weights that a person picked, or that are fetched from beside the page. */
+export type WeightsChoice =
+  | { readonly name: string; readonly blob: Blob }
+  | { readonly name: string; readonly address: string };
+
+export interface ModelReport {
+  readonly name: string;
+  /** Whose parameter names the file has. */
+  readonly layout: string;
+  readonly parameters: number;
+  /** Frames of a clip. */
+  readonly frames: number;
+  /** Side of the square input in pixels. */
+  readonly inputSize: number;
+  /** How frames become a clip. */
+  readonly temporal: string;
+  /** The classes that it was trained on, where the file tells. */
+  readonly labels: readonly string[];
+}
+
+/** A frame as the model sees it. */
+export interface Picture {
+  /** Counted from 0. */
+  readonly index: number;
+  /** Seconds from the first frame. */
+  readonly time: number;
+  readonly width: number;
+  readonly height: number;
+  /** RGBA, row by row. */
+  readonly pixels: Uint8ClampedArray<ArrayBuffer>;
+}
+
+export interface VideoReport {
+  /** Frames of the video. */
+  readonly frames: number;
+  /** Seconds. */
+  readonly duration: number;
+  /** Clips that the model was shown. */
+  readonly clips: number;
+  /** Ascending in time. */
+  readonly pictures: readonly Picture[];
+  /** Milliseconds: of all of it, and of the model alone. */
+  readonly milliseconds: number;
+  readonly modelMilliseconds: number;
+  /** Bytes on the device. */
+  readonly liveBytes: number;
+  readonly peakBytes: number;
+}
+
+export interface ScoreReport {
+  readonly labels: readonly string[];
+  /** One for each label; their sum is 1. */
+  readonly probabilities: Float64Array;
+  /** For each picture of the video, its cosine with each label. */
+  readonly similarities: readonly Float32Array[];
+  /** One where the video is one window. */
+  readonly windows: readonly WindowScore[];
+  /** Neighbouring windows with the same best label. */
+  readonly runs: readonly WindowRun[];
+}
+
+/** What is asked for, and what the answer is. */
+export interface Calls {
+  /** Opens a device, in the place of one that was open. */
+  readonly open: { readonly ask: { readonly device: DeviceChoice }; readonly answer: DeviceReport };
+  /** Loads a model, in the place of one that was there. */
+  readonly load: {
+    readonly ask: {
+      readonly weights: WeightsChoice;
+      /** Where CLIP's merges are, for models that have no vocabulary of their own. */
+      readonly clipMerges: string;
+    };
+    readonly answer: ModelReport;
+  };
+  /** Encodes the frames of a video. */
+  readonly watch: {
+    readonly ask: {
+      readonly name: string;
+      readonly blob: Blob;
+      /** Seconds of a sliding window; 0 for none, and what suits the video's length if absent. */
+      readonly window?: number;
+    };
+    readonly answer: VideoReport;
+  };
+  /** Scores the video against labels. */
+  readonly score: { readonly ask: { readonly labels: readonly string[] }; readonly answer: ScoreReport };
+}
+
+export type CallName = keyof Calls;
+export type Ask<K extends CallName> = Calls[K]['ask'];
+export type Answer<K extends CallName> = Calls[K]['answer'];
+
+/** How far a call is; without a total nobody knows. */
+export interface Progress {
+  readonly activity: string;
+  readonly done?: number;
+  readonly total?: number;
+}
+
+/** Why there is no answer. */
+export interface Failure {
+  readonly problem: string;
+  readonly cancelled: boolean;
+}
+
+export type ToWorker =
+  | { [K in CallName]: { readonly id: number; readonly call: K; readonly ask: Ask<K> } }[CallName]
+  | { readonly cancel: number };
+
+export type FromWorker =
+  | { readonly id: number; readonly progress: Progress }
+  | { readonly id: number; readonly answer: Answer<CallName> }
+  | { readonly id: number; readonly failure: Failure };

@@ -1,0 +1,34 @@
+/** The work of one call: whether it is still wanted, how far it is, and room for messages in between. */
+import { InterruptedError } from 'actionclip/browser';
+import type { Progress } from '../protocol.ts';
+
+/** Milliseconds after which a worker that computes hears its messages. */
+const longestTurn = 30;
+
+export class Turn {
+  readonly signal: AbortSignal;
+  readonly #tell: (progress: Progress) => void;
+  #heard = performance.now();
+
+  constructor(signal: AbortSignal, tell: (progress: Progress) => void) {
+    this.signal = signal;
+    this.#tell = tell;
+  }
+
+  /** Says how far the work is. */
+  report(activity: string, done?: number, total?: number): void {
+    this.#tell({ activity, ...(done === undefined ? {} : { done }), ...(total === undefined ? {} : { total }) });
+  }
+
+  /**
+   * Lets messages in, if none could come for a while. Computing on this thread never gives them room by itself.
+   * @throws InterruptedError where the call was cancelled.
+   */
+  async breathe(): Promise<void> {
+    if (performance.now() - this.#heard >= longestTurn) {
+      await new Promise((resolve) => setTimeout(resolve));
+      this.#heard = performance.now();
+    }
+    if (this.signal.aborted) throw new InterruptedError();
+  }
+}

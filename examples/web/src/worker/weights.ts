@@ -1,0 +1,50 @@
+/** Weights and CLIP's vocabulary, from a file that a person picked or from beside the page. */
+
+import { createClipTokenizer } from '@actionclip/tokenizer';
+import { blobSource, modelOf, type OpenedCheckpoint, openCheckpoint } from 'actionclip/browser';
+import type { WeightsChoice } from '../protocol.ts';
+import type { Turn } from './turn.ts';
+
+/** Opens the model of the weights on the default device. */
+export async function openWeights(weights: WeightsChoice, clipMerges: string, turn: Turn): Promise<OpenedCheckpoint> {
+  const { name } = weights;
+  const blob = 'blob' in weights ? weights.blob : await download(weights.address, name, turn);
+  turn.report(`Opening ${name}`);
+  const contents = await openCheckpoint(blobSource(blob, name));
+  await turn.breathe();
+  return modelOf(contents, {
+    clipTokenizer: async () => createClipTokenizer(await (await fetched(clipMerges, 'the vocabulary of CLIP')).text()),
+  });
+}
+
+async function fetched(address: string, name: string, signal?: AbortSignal): Promise<Response> {
+  const hint = 'check that the whole folder of this page is served';
+  const response = await fetch(address, signal === undefined ? {} : { signal }).catch((cause: unknown) => {
+    if (signal?.aborted) throw cause;
+    throw new DownloadError(`${name} cannot be fetched; ${hint}`, { cause });
+  });
+  if (!response.ok) throw new DownloadError(`${name} cannot be fetched (status ${response.status}); ${hint}`);
+  return response;
+}
+
+async function download(address: string, name: string, turn: Turn): Promise<Blob> {
+  const response = await fetched(address, name, turn.signal);
+  const total = Number(response.headers.get('content-length') ?? 0);
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let done = 0;
+  const reader = response.body?.getReader();
+  for (;;) {
+    const part = await reader?.read();
+    if (part === undefined || part.done) break;
+    parts.push(part.value);
+    done += part.value.length;
+    if (total >= done) turn.report(`Fetching ${name}`, done, total);
+    else turn.report(`Fetching ${name}`);
+  }
+  return new Blob(parts);
+}
+
+/** A file that belongs to the page and is not there. */
+export class DownloadError extends Error {
+  override readonly name = 'DownloadError';
+}
