@@ -4,7 +4,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Generator, serializeSafetensors } from '@actionclip/tensor';
+import { ActionCLIP } from 'actionclip';
 import { type Browser, chromium, type Page } from 'playwright';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildPage } from '../../examples/web/build-page.ts';
 import { openPageServer, type PageServer } from '../../examples/web/server.ts';
@@ -125,6 +128,38 @@ describe('the page', () => {
     await page.locator('#shipped-weights').click();
     await page.locator('#bars li').first().waitFor();
     expect(await best(page)).toBe('jumping jacks');
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('opens weights with the vocabulary of CLIP, and pictures that move', async () => {
+    const { page, complaints } = await visit(server.address);
+    await page.locator('#chips li').first().waitFor();
+    const sizes = {
+      embedding: 8,
+      vision: { resolution: 16, patch: 8, width: 64, layers: 1, heads: 1 },
+      text: { context: 24, vocabulary: 49_408, width: 64, layers: 1, heads: 1 },
+    };
+    const clip = new ActionCLIP({ sizes, frames: 2, temporal: 'meanP', generator: new Generator(1) }).clip;
+    const buffer = Buffer.from(serializeSafetensors(await clip.stateDict()));
+    await page.setInputFiles('#weights-input', { name: 'clip.safetensors', mimeType: '', buffer });
+    await page.locator('#facts').getByText('8 frames of 16').waitFor();
+    await page.locator('#clear-labels').click();
+    await page.locator('#label-input').fill('archery, yoga, surfing');
+    await page.keyboard.press('Enter');
+    const [width, height, pages] = [24, 16, 4];
+    const pixels = Uint8Array.from(
+      { length: 3 * width * height * pages },
+      (_, at) => (at * 37 + (at >> 10) * 90) % 256,
+    );
+    const raw = { width, height: height * pages, channels: 3, pageHeight: height } as const;
+    const gif = await sharp(pixels, { raw })
+      .gif({ delay: [100, 100, 100, 100] })
+      .toBuffer();
+    await page.setInputFiles('#video-input', { name: 'moving.gif', mimeType: 'image/gif', buffer: gif });
+    await page.locator('#bars').getByText('archery').waitFor();
+    await page.getByText('4 frames, 0.4 s').waitFor();
+    expect(await page.locator('#preview img').getAttribute('alt')).toBe('moving.gif');
     expect(complaints).toEqual([]);
     await page.context().close();
   });

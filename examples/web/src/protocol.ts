@@ -60,6 +60,8 @@ export interface VideoReport {
   /** Milliseconds: of all of it, and of the model alone. */
   readonly milliseconds: number;
   readonly modelMilliseconds: number;
+  /** Whether the model's programs were compiled meanwhile. */
+  readonly compiled: boolean;
   /** Bytes on the device. */
   readonly liveBytes: number;
   readonly peakBytes: number;

@@ -120,6 +120,8 @@ function startPage(): void {
   const offerSample = (button: HTMLButtonElement, name: string, address: string): void =>
     button.addEventListener('click', () => void videoPanel.sample(name, absolute(address)));
   offerSample(parts.trySample, 'jumping-jacks.mp4', shortClip);
+  // The button goes away; whoever used the keyboard stays at the result.
+  parts.trySample.addEventListener('click', () => byId('result-title', HTMLElement).focus());
   offerSample(byId('sample-short', HTMLButtonElement), 'jumping-jacks.mp4', shortClip);
   offerSample(byId('sample-long', HTMLButtonElement), 'three-actions.mp4', longClip);
 
@@ -208,7 +210,8 @@ function startPage(): void {
   /** Says what is missing for a result. */
   function showEmpty(): void {
     const lacksLabels = labels.labels.length === 0 && video !== undefined;
-    parts.empty.hidden = !(lacksLabels || video === undefined) || !parts.failure.hidden;
+    const isComing = video !== undefined && parts.result.getAttribute('aria-busy') === 'true';
+    parts.empty.hidden = !(lacksLabels || video === undefined) || isComing || !parts.failure.hidden;
     parts.trySample.hidden = lacksLabels;
     parts.emptyText.textContent = lacksLabels
       ? 'Add labels, and the video is scored against them.'

@@ -27,7 +27,7 @@ export class Pipeline {
   readonly #wanted: { [K in Stage]?: Ask<K> } = {};
   /** What the worker holds. */
   readonly #held: { [K in Stage]?: Ask<K> } = {};
-  /** The stage that failed or was cancelled: nothing goes on from there until it, or one before it, is changed. */
+  /** The stage that failed or was cancelled: nothing goes on until it, or one before it, is changed. */
   #blocked: Stage | undefined;
   #running: { readonly stage: Stage; readonly controller: AbortController } | undefined;
 
@@ -67,9 +67,9 @@ export class Pipeline {
 
   /** The first stage that is not done, if it can be. */
   #next(): Stage | undefined {
+    if (this.#blocked !== undefined) return undefined;
     const stage = order.find((name) => this.#wanted[name] === undefined || this.#held[name] !== this.#wanted[name]);
-    if (stage === undefined || this.#wanted[stage] === undefined || stage === this.#blocked) return undefined;
-    return stage;
+    return stage === undefined || this.#wanted[stage] === undefined ? undefined : stage;
   }
 
   async #run<K extends Stage>(stage: K): Promise<void> {

@@ -26,6 +26,8 @@ export class Session implements Handlers {
   #recognizer: Recognizer | undefined;
   #opened: OpenedCheckpoint | undefined;
   #embedding: VideoEmbedding | undefined;
+  /** Whether the model has seen a video: then its programs are there. */
+  #hasSeen = false;
 
   async open({ device }: Ask<'open'>, turn: Turn): Promise<Answer<'open'>> {
     turn.report('Starting the device');
@@ -50,7 +52,7 @@ export class Session implements Handlers {
       parameters: model.parameterCount(),
       frames,
       inputSize: sizes.vision.resolution,
-      temporal: temporal,
+      temporal,
       labels,
     };
   }
@@ -71,6 +73,8 @@ export class Session implements Handlers {
         signal: turn.signal,
       });
       this.#embedding = embedding;
+      const compiled = !this.#hasSeen;
+      this.#hasSeen = true;
       const { live, peak } = await device.memory();
       return {
         frames: embedding.frames,
@@ -79,6 +83,7 @@ export class Session implements Handlers {
         pictures: embedding.sampled.map(pictureOf),
         milliseconds: performance.now() - started,
         modelMilliseconds: source.visited,
+        compiled,
         liveBytes: live,
         peakBytes: peak,
       };
@@ -120,6 +125,7 @@ export class Session implements Handlers {
     for (const parameter of this.#opened?.model.parameters() ?? []) parameter.dispose();
     this.#recognizer = undefined;
     this.#opened = undefined;
+    this.#hasSeen = false;
   }
 }
 

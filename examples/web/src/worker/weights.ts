@@ -28,6 +28,7 @@ async function fetched(address: string, name: string, signal?: AbortSignal): Pro
 }
 
 async function download(address: string, name: string, turn: Turn): Promise<Blob> {
+  turn.report(`Fetching ${name}`);
   const response = await fetched(address, name, turn.signal);
   const total = Number(response.headers.get('content-length') ?? 0);
   const parts: Uint8Array<ArrayBuffer>[] = [];
