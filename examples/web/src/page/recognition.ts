@@ -1,0 +1,227 @@
+/** Recognition: its panels put together around the pipeline. */
+import shortClip from '../../assets/jumping-jacks.mp4?url';
+import smallModel from '../../assets/small-actions.safetensors?url';
+import longClip from '../../assets/three-actions.mp4?url';
+import type { ModelReport, Progress, ScoreReport, VideoReport, WeightsChoice } from '../protocol.ts';
+import { Bars } from './bars.ts';
+import { byId, percent } from './dom.ts';
+import { EnginePanel } from './engine-panel.ts';
+import { Frames } from './frames.ts';
+import { LabelEditor } from './labels.ts';
+import { Pipeline, type Stage } from './pipeline.ts';
+import { presets } from './presets.ts';
+import { Timeline } from './timeline.ts';
+import { type ChosenVideo, VideoPanel } from './video-panel.ts';
+import { WorkerClient } from './worker-client.ts';
+
+/** Milliseconds after the last change of the labels, so that typing does not start the work over each time. */
+const labelPause = 150;
+/** Milliseconds of work before its progress is shown. */
+const patienceForProgress = 150;
+
+const shipped: WeightsChoice = { name: 'the small model of drawn actions', address: absolute(smallModel) };
+/** A file that the build puts beside the page. */
+const clipMerges = absolute('clip-merges.txt');
+
+function absolute(address: string): string {
+  return new URL(address, document.baseURI).href;
+}
+
+export function startRecognition(): void {
+  const parts = {
+    result: byId('result', HTMLElement),
+    working: byId('working', HTMLElement),
+    progress: byId('progress', HTMLProgressElement),
+    activity: byId('activity', HTMLElement),
+    status: byId('status', HTMLElement),
+    failure: byId('failure', HTMLElement),
+    failureReason: byId('failure-reason', HTMLElement),
+    retry: byId('retry', HTMLButtonElement),
+    empty: byId('empty', HTMLElement),
+    emptyText: byId('empty-text', HTMLElement),
+    trySample: byId('try-sample', HTMLButtonElement),
+    scores: byId('scores', HTMLElement),
+    caveat: byId('caveat', HTMLElement),
+    extent: byId('extent', HTMLElement),
+    frames: byId('frames-section', HTMLElement),
+    preset: byId('preset', HTMLSelectElement),
+    window: byId('window', HTMLSelectElement),
+  };
+  let model: ModelReport | undefined;
+  let weights = shipped;
+  let video: ChosenVideo | undefined;
+  let report: VideoReport | undefined;
+  let hasChosenLabels = false;
+  /** Shows the progress when it has lasted for a while. */
+  let soon: ReturnType<typeof setTimeout> | undefined;
+
+  const seek = (seconds: number): void => videoPanel.seek(seconds);
+  const bars = new Bars();
+  const frames = new Frames(seek);
+  const timeline = new Timeline(seek);
+
+  const pipeline = new Pipeline(
+    new WorkerClient(() => new Worker(new URL('../worker/main.ts', import.meta.url), { type: 'module' })),
+    {
+      started: (stage) => {
+        hideFailure();
+        busy(true);
+        if (stage !== 'score') clearResult(stage);
+      },
+      progress: showProgress,
+      done: {
+        open: (device) => engine.showDevice(device),
+        load: showModel,
+        watch: showVideo,
+        score: showScores,
+      },
+      failed: (_stage, error) => showFailure(error.message),
+      cancelled: () => showFailure('The work was stopped.'),
+      idle: () => {
+        busy(false);
+        showEmpty();
+      },
+    },
+  );
+  const engine = new EnginePanel(shipped, {
+    device: (device) => pipeline.set('open', { device }),
+    weights: (choice) => {
+      weights = choice;
+      pipeline.set('load', { weights, clipMerges });
+    },
+  });
+  const videoPanel = new VideoPanel((chosen) => {
+    video = chosen;
+    watch();
+  }, showFailure);
+
+  let pause: ReturnType<typeof setTimeout> | undefined;
+  const labels = new LabelEditor((list) => {
+    hasChosenLabels = true;
+    clearTimeout(pause);
+    pause = setTimeout(() => pipeline.set('score', list.length === 0 ? undefined : { labels: list }), labelPause);
+    if (list.length === 0) clearScores();
+    showEmpty();
+  });
+
+  parts.preset.addEventListener('change', () => {
+    const list = parts.preset.value === 'own' ? model?.labels : presets[parts.preset.value]?.();
+    if (list !== undefined) labels.replace(list);
+    parts.preset.value = '';
+  });
+  parts.window.addEventListener('change', watch);
+  byId('cancel', HTMLButtonElement).addEventListener('click', () => pipeline.cancel());
+  parts.retry.addEventListener('click', () => {
+    hideFailure();
+    pipeline.retry();
+  });
+  const offerSample = (button: HTMLButtonElement, name: string, address: string): void =>
+    button.addEventListener('click', () => void videoPanel.sample(name, absolute(address)));
+  offerSample(parts.trySample, 'jumping-jacks.mp4', shortClip);
+  // The button goes away; whoever used the keyboard stays at the result.
+  parts.trySample.addEventListener('click', () => byId('result-title', HTMLElement).focus());
+  offerSample(byId('sample-short', HTMLButtonElement), 'jumping-jacks.mp4', shortClip);
+  offerSample(byId('sample-long', HTMLButtonElement), 'three-actions.mp4', longClip);
+
+  showEmpty();
+  pipeline.set('open', { device: 'auto' });
+  pipeline.set('load', { weights, clipMerges });
+
+  function watch(): void {
+    if (video === undefined) return;
+    const asked = parts.window.value;
+    pipeline.set('watch', { ...video, ...(asked === 'auto' ? {} : { window: Number(asked) }) });
+  }
+
+  function showModel(loaded: ModelReport): void {
+    model = loaded;
+    engine.showModel(loaded);
+    const own = parts.preset.querySelector<HTMLOptionElement>('option[value="own"]');
+    if (own !== null) {
+      own.disabled = loaded.labels.length === 0;
+      own.textContent = loaded.labels.length === 0 ? "The model's own" : `The model's own ${loaded.labels.length}`;
+    }
+    parts.caveat.hidden = weights !== shipped;
+    // The labels that the model knows are there before a person has any.
+    if (hasChosenLabels || loaded.labels.length === 0) return;
+    labels.replace(loaded.labels);
+    hasChosenLabels = false;
+  }
+
+  function showVideo(seen: VideoReport): void {
+    report = seen;
+    engine.showVideo(seen);
+    frames.film(seen.pictures);
+    parts.frames.hidden = false;
+    showEmpty();
+  }
+
+  function showScores(scores: ScoreReport): void {
+    bars.show(scores);
+    frames.score(scores);
+    timeline.show(scores, report?.duration ?? 0);
+    parts.extent.textContent = extentOf(scores.windows, report);
+    parts.scores.hidden = false;
+    showEmpty();
+    const at = scores.probabilities.indexOf(Math.max(...scores.probabilities));
+    parts.status.textContent = `${scores.labels[at] ?? ''}, ${percent(scores.probabilities[at] ?? 0)}`;
+  }
+
+  /** Takes away what is no longer true once a stage is done again. */
+  function clearResult(stage: Stage): void {
+    if (stage === 'watch' || report !== undefined) clearScores();
+    report = undefined;
+    parts.frames.hidden = true;
+    showEmpty();
+  }
+
+  function clearScores(): void {
+    parts.scores.hidden = true;
+    timeline.hide();
+    if (report !== undefined) frames.film(report.pictures);
+  }
+
+  function busy(isBusy: boolean): void {
+    parts.result.setAttribute('aria-busy', String(isBusy));
+    clearTimeout(soon);
+    if (!isBusy) parts.working.hidden = true;
+    else if (parts.working.hidden) soon = setTimeout(() => (parts.working.hidden = false), patienceForProgress);
+  }
+
+  function showProgress({ activity, done, total }: Progress): void {
+    const counted = done !== undefined && total !== undefined;
+    if (counted) parts.progress.value = done / total;
+    else parts.progress.removeAttribute('value');
+    parts.activity.textContent = counted && total > 1 && total < 1e5 ? `${activity}: ${done} of ${total}` : activity;
+  }
+
+  function showFailure(problem: string): void {
+    parts.failureReason.textContent = problem;
+    parts.failure.hidden = false;
+    showEmpty();
+  }
+
+  function hideFailure(): void {
+    parts.failure.hidden = true;
+  }
+
+  /** Says what is missing for a result. */
+  function showEmpty(): void {
+    const lacksLabels = labels.labels.length === 0 && video !== undefined;
+    const isComing = video !== undefined && parts.result.getAttribute('aria-busy') === 'true';
+    parts.empty.hidden = !(lacksLabels || video === undefined) || isComing || !parts.failure.hidden;
+    parts.trySample.hidden = lacksLabels;
+    parts.emptyText.textContent = lacksLabels
+      ? 'Add labels, and the video is scored against them.'
+      : 'Choose a video, and see which of the labels fits it best.';
+  }
+}
+
+/** What the probabilities are of. */
+function extentOf(windows: ScoreReport['windows'], report: VideoReport | undefined): string {
+  const { frames = 0, duration = 0 } = report ?? {};
+  const video = `${frames} ${frames === 1 ? 'frame' : 'frames'}, ${duration.toFixed(1)} s`;
+  const [first] = windows;
+  if (windows.length < 2 || first === undefined) return video;
+  return `${video}: the mean over ${windows.length} windows of ${(first.end - first.start).toFixed(1)} s`;
+}
