@@ -6,54 +6,30 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Generator, serializeSafetensors } from '@actionclip/tensor';
 import { ActionCLIP } from 'actionclip';
-import { type Browser, chromium, type Page } from 'playwright';
+import type { Page } from 'playwright';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPage } from '../../examples/web/build-page.ts';
-import { openPageServer, type PageServer } from '../../examples/web/server.ts';
 import type { ScoreReport, VideoReport } from '../../examples/web/src/protocol.ts';
 import { openFrameSource } from '../../packages/actionclip/src/data/open-source.ts';
 import { openRecognizer } from '../../packages/actionclip/src/recognize/open.ts';
-import { chromiumLaunchOptions } from '../../tools/chromium.ts';
+import { openPageHost, type PageHost } from './built-page.ts';
 
-const folder = fileURLToPath(new URL('../../node_modules/.cache/actionclip-page-test/', import.meta.url));
 const asset = (name: string): string => fileURLToPath(new URL(`../../examples/web/assets/${name}`, import.meta.url));
 
-let browser: Browser;
-let server: PageServer;
+let host: PageHost;
+let visit: PageHost['visit'];
 
 beforeAll(async () => {
-  [browser] = await Promise.all([chromium.launch(chromiumLaunchOptions()), buildPage(folder)]);
-  server = await openPageServer(folder, [0]);
+  host = await openPageHost();
+  visit = host.visit;
 }, 120_000);
-afterAll(async () => {
-  await browser.close();
-  await server.close();
-});
-
-/** A page of its own, with whatever it complained of, and the hosts that it asked. */
-async function visit(address: string): Promise<{ page: Page; complaints: string[]; hosts: Set<string> }> {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  const hosts = new Set<string>();
-  page.on('console', (message) => {
-    if (message.type() !== 'log' && message.type() !== 'info') complaints.push(message.text());
-  });
-  page.on('pageerror', ({ message }) => complaints.push(message));
-  context.on('request', (request) => {
-    const { protocol, host } = new URL(request.url());
-    if (protocol !== 'blob:') hosts.add(host);
-  });
-  await page.goto(address);
-  return { page, complaints, hosts };
-}
+afterAll(() => host.close());
 
 const best = (page: Page): Promise<string | null> => page.locator('#bars .bar-label').first().textContent();
 
 describe('the page', () => {
   it('goes from an upload to bars, without a complaint, and asks no other host', async () => {
-    const { page, complaints, hosts } = await visit(server.address);
+    const { page, complaints, hosts } = await visit();
     expect(await page.evaluate('crossOriginIsolated')).toBe(true);
     await page.locator('#chips li').first().waitFor(); // the model's own labels
     await page.setInputFiles('#video-input', asset('jumping-jacks.mp4'));
@@ -69,12 +45,12 @@ describe('the page', () => {
     const over = await page.locator('.run').evaluateAll((runs) => runs.map((run) => run.textContent));
     expect([over[0], over.at(-1)]).toEqual(['waving both arms', 'kicking with one leg']);
     expect(complaints).toEqual([]);
-    expect(hosts).toEqual(new Set([new URL(server.address).host]));
+    expect(hosts).toEqual(new Set([new URL(host.address).host]));
     await page.context().close();
   });
 
   it('takes labels by typing, pasting and presets, as text alone, and gives them up by the keyboard', async () => {
-    const { page, complaints } = await visit(server.address);
+    const { page, complaints } = await visit();
     const chips = page.locator('#chips li');
     await chips.first().waitFor();
     await page.locator('#sample-short').click();
@@ -112,7 +88,7 @@ describe('the page', () => {
   });
 
   it('says what is wrong with a video or with weights, and goes on with others', async () => {
-    const { page, complaints } = await visit(server.address);
+    const { page, complaints } = await visit();
     const failure = page.locator('#failure');
     await page.locator('#chips li').first().waitFor();
     const buffer = Buffer.from('this is <b>no</b> video');
@@ -133,7 +109,7 @@ describe('the page', () => {
   });
 
   it('opens weights with the vocabulary of CLIP, and pictures that move', async () => {
-    const { page, complaints } = await visit(server.address);
+    const { page, complaints } = await visit();
     await page.locator('#chips li').first().waitFor();
     const sizes = {
       embedding: 8,
@@ -165,8 +141,8 @@ describe('the page', () => {
   });
 
   it('computes what Node computes', async () => {
-    const { page } = await visit(server.address);
-    const script = (await readdir(path.join(folder, 'assets'))).find((name) => /^main-.*\.js$/.test(name));
+    const { page } = await visit();
+    const script = (await readdir(path.join(host.folder, 'assets'))).find((name) => /^main-.*\.js$/.test(name));
     const labels = ['jumping jacks', 'waving both arms', 'kicking with one leg', 'raising both arms', 'archery'];
     const files = { model: 'small-actions', clip: 'three-actions' };
     const [video, scores] = await page.evaluate(inWorker, {
@@ -195,15 +171,15 @@ describe('the page', () => {
   });
 
   it('works from a folder of a plain host, and then without the host, isolated', async () => {
-    const host = await plainHost();
-    const { page, complaints } = await visit(`http://localhost:${(host.address() as AddressInfo).port}/some/where/`);
+    const plain = await plainHost();
+    const { page, complaints } = await visit(`http://localhost:${(plain.address() as AddressInfo).port}/some/where/`);
     expect(await page.evaluate('crossOriginIsolated')).toBe(false);
     await page.getByText('one thread computes').waitFor();
     await page.locator('#chips li').first().waitFor();
     await page.evaluate('navigator.serviceWorker.ready.then(() => true)');
     await new Promise((resolve) => {
-      host.close(resolve);
-      host.closeAllConnections();
+      plain.close(resolve);
+      plain.closeAllConnections();
     });
     await page.reload();
     expect(await page.evaluate('crossOriginIsolated')).toBe(true);
@@ -216,7 +192,7 @@ describe('the page', () => {
 });
 
 async function addressOf(name: string): Promise<string> {
-  return `assets/${(await readdir(path.join(folder, 'assets'))).find((file) => file.startsWith(`${name}-`))}`;
+  return `assets/${(await readdir(path.join(host.folder, 'assets'))).find((file) => file.startsWith(`${name}-`))}`;
 }
 
 interface WorkerRun {
@@ -263,12 +239,12 @@ async function plainHost(): Promise<Server> {
     '.js': 'text/javascript',
     '.css': 'text/css',
   };
-  const host = createServer(async (request, response) => {
+  const server = createServer(async (request, response) => {
     const name = (request.url ?? '').replace('/some/where/', '') || 'index.html';
-    const content = await readFile(path.join(folder, name)).catch(() => undefined);
+    const content = await readFile(path.join(host.folder, name)).catch(() => undefined);
     response.writeHead(content === undefined ? 404 : 200, { 'Content-Type': types[path.extname(name)] ?? '' });
     response.end(content);
   });
-  await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
-  return host;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
 }
