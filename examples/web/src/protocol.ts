@@ -2,7 +2,7 @@
  * What the page and its worker say to each other. The page makes calls, of which each has one answer, and hears how far
  * it is in between; a call that is cancelled is answered too.
  */
-import type { WindowRun, WindowScore } from 'actionclip/browser';
+import type { LongLabel, WindowRun, WindowScore } from 'actionclip/browser';
 
 /** Where the model runs: what is best here, or what a person chose. */
 export type DeviceChoice = 'auto' | 'webgpu' | 'wasm-threads' | 'wasm-single';
@@ -68,7 +68,10 @@ export interface VideoReport {
 }
 
 export interface ScoreReport {
+  /** Those that were scored. */
   readonly labels: readonly string[];
+  /** Those that were not, since the model takes no texts of this length. */
+  readonly tooLong: readonly LongLabel[];
   /** One for each label; their sum is 1. */
   readonly probabilities: Float64Array;
   /** For each picture of the video, its cosine with each label. */

@@ -13,6 +13,7 @@ export { resize } from './data/image/resample.ts';
 export { type FrameSampling, sampleFrames } from './data/sampling.ts';
 export { type TimeRange, trimmed } from './data/trimmed.ts';
 export { type BrowserVideoOptions, openVideoInBrowser } from './data/video-browser.ts';
+export type { LongLabel } from './evaluate/prompt-tokens.ts';
 export { promptKey, type TextCache, type TextCacheSpace, textSpace } from './evaluate/text-cache.ts';
 export { InterruptedError } from './interrupted.ts';
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';

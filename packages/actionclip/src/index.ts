@@ -120,7 +120,7 @@ export {
   topKAccuracy,
 } from './evaluate/metrics.ts';
 export { numpyPermutation } from './evaluate/numpy-permutation.ts';
-export { type PromptTokens, promptTokens } from './evaluate/prompt-tokens.ts';
+export { type LongLabel, type PromptTokens, promptTokens } from './evaluate/prompt-tokens.ts';
 export {
   type BaseAndNovel,
   type BaseToNovel,

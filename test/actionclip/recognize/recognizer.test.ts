@@ -273,6 +273,23 @@ describe('an aborted signal', () => {
   });
 });
 
+describe('labels that are too long', () => {
+  it('are told with what they need, and no others: without them the rest is encoded', async () => {
+    const { context } = recognizer.model.clip.sizes.text;
+    const templates = ['{}', 'a video of {} &amp; more'];
+    const fits = 'x '.repeat(8).trim();
+    const tooLong = await recognizer.longLabels(['yoga', fits, 'x '.repeat(100)], { templates });
+    expect(tooLong).toEqual([{ label: 'x '.repeat(100), tokens: expect.any(Number), context }]);
+    await recognizer.embedLabels(['yoga', fits], { templates });
+    const [{ tokens } = { tokens: 0 }] = tooLong;
+    await expect(recognizer.embedLabels(['x '.repeat(100)], { templates: templates.slice(1) })).rejects.toMatchObject({
+      name: 'TextTooLongError',
+      tokens,
+      contextLength: context,
+    });
+  });
+});
+
 describe('many videos', () => {
   const broken: FrameSource = {
     ...madeVideo(8).source,

@@ -1,5 +1,5 @@
 /** The labels as chips: typed, pasted as a list, taken from a preset, and removed with the mouse or the keyboard. */
-import { cleanLabels } from 'actionclip/browser';
+import { cleanLabels, type LongLabel } from 'actionclip/browser';
 import { byId, element } from './dom.ts';
 
 /** Chips that are shown of a long list until a person asks for all. */
@@ -19,7 +19,9 @@ export class LabelEditor {
   readonly #count = byId('label-count', HTMLElement);
   readonly #more = byId('more-chips', HTMLButtonElement);
   readonly #clear = byId('clear-labels', HTMLButtonElement);
+  readonly #note = byId('label-note', HTMLElement);
   #labels: readonly string[] = [];
+  #leftOut: ReadonlyMap<string, LongLabel> = new Map();
   #showsAll = false;
 
   /** @param changed Told of every change that a person makes. */
@@ -39,7 +41,9 @@ export class LabelEditor {
       if (event.key === ',' || event.key === ';') {
         event.preventDefault();
         this.#addTyped();
-      } else if (event.key === 'Backspace' && this.#input.value === '') this.#remove(this.#labels.length - 1);
+      } else if (event.key === 'Backspace' && this.#input.value === '' && this.#labels.length > 0) {
+        this.#change(this.#labels.slice(0, -1));
+      }
     });
     this.#list.addEventListener('keydown', (event) => this.#moveFocus(event));
     this.#more.addEventListener('click', () => {
@@ -57,10 +61,22 @@ export class LabelEditor {
     return this.#labels;
   }
 
+  /** Whether the model takes none of those that are there. */
+  get allLeftOut(): boolean {
+    return this.#labels.length > 0 && this.#labels.every((label) => this.#leftOut.has(label));
+  }
+
   /** Puts other labels in the place of all. */
   replace(labels: readonly string[]): void {
     this.#showsAll = false;
     this.#change(unique(labels));
+  }
+
+  /** Marks those that the model cannot take. */
+  leaveOut(tooLong: readonly LongLabel[]): void {
+    if (tooLong.length === 0 && this.#leftOut.size === 0) return;
+    this.#leftOut = new Map(tooLong.map((long) => [long.label, long]));
+    this.#draw();
   }
 
   #addTyped(): void {
@@ -72,8 +88,8 @@ export class LabelEditor {
     if (labels.length > 0) this.#change(unique([...this.#labels, ...cleanLabels(labels).labels]));
   }
 
-  #remove(at: number): void {
-    if (at in this.#labels) this.#change(this.#labels.filter((_, index) => index !== at));
+  #remove(removed: string): void {
+    this.#change(this.#labels.filter((label) => label !== removed));
   }
 
   #change(labels: readonly string[]): void {
@@ -84,23 +100,35 @@ export class LabelEditor {
 
   #draw(): void {
     const { length } = this.#labels;
-    const shown = this.#showsAll ? this.#labels : this.#labels.slice(0, shownChips);
-    this.#list.replaceChildren(...shown.map((label, at) => this.#chip(label, at)));
+    this.#list.replaceChildren(...this.#shown().map((label) => this.#chip(label)));
     this.#list.classList.toggle('all', this.#showsAll);
     this.#more.hidden = length <= shownChips;
     this.#more.textContent = this.#showsAll ? 'Show fewer' : `Show all ${length}`;
     this.#more.setAttribute('aria-expanded', String(this.#showsAll));
     this.#clear.hidden = length === 0;
     this.#count.textContent = length === 1 ? '1 label' : `${length} labels`;
+    const leftOut = this.#labels.filter((label) => this.#leftOut.has(label)).length;
+    this.#note.textContent = leftOut === 0 ? '' : leftOutNote(leftOut, length);
   }
 
-  #chip(label: string, at: number): HTMLLIElement {
+  /** Those with a chip: of a long list the first, before which come those that the model cannot take. */
+  #shown(): readonly string[] {
+    if (this.#showsAll || this.#labels.length <= shownChips) return this.#labels;
+    const leftOut = this.#labels.filter((label) => this.#leftOut.has(label));
+    return [...new Set([...leftOut, ...this.#labels])].slice(0, shownChips);
+  }
+
+  #chip(label: string): HTMLLIElement {
     const remove = element('button', {
       class: 'chip-remove',
       attributes: { type: 'button', 'aria-label': `Remove ${label}` },
-      onClick: () => this.#removeFocused(at),
+      onClick: () => this.#removeFocused(label, remove),
     });
-    return element('li', { class: 'chip' }, element('span', {}, label), remove);
+    const long = this.#leftOut.get(label);
+    const reason = long === undefined ? [] : [element('span', { class: 'chip-reason' }, reasonOf(long))];
+    const chip = element('li', { class: 'chip' }, element('span', {}, label), ...reason, remove);
+    chip.classList.toggle('left-out', long !== undefined);
+    return chip;
   }
 
   /** Delete and Backspace remove the chip in focus, the arrows go to its neighbours. */
@@ -109,15 +137,16 @@ export class LabelEditor {
     const at = focused instanceof HTMLButtonElement ? this.#buttons().indexOf(focused) : -1;
     if (at < 0) return;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (event.key === 'Delete' || event.key === 'Backspace') this.#removeFocused(at);
+    if (event.key === 'Delete' || event.key === 'Backspace') this.#buttons()[at]?.click();
     else if (step !== undefined) this.#buttons()[at + step]?.focus();
     else return;
     event.preventDefault();
   }
 
   /** Removes a chip; the focus goes to the one that takes its place. */
-  #removeFocused(at: number): void {
-    this.#remove(at);
+  #removeFocused(label: string, button: HTMLButtonElement): void {
+    const at = this.#buttons().indexOf(button);
+    this.#remove(label);
     const buttons = this.#buttons();
     (buttons[at] ?? buttons.at(-1) ?? this.#input).focus();
   }
@@ -126,6 +155,12 @@ export class LabelEditor {
     return [...this.#list.querySelectorAll('button')];
   }
 }
+
+const reasonOf = ({ tokens, context }: LongLabel): string =>
+  `too long for this model: ${tokens} of ${context} tokens with its prompts`;
+
+const leftOutNote = (count: number, all: number): string =>
+  `${count} of ${all} ${all === 1 ? 'label' : 'labels'} left out: too long for this model`;
 
 /** Each label once, whatever its case. */
 function unique(labels: readonly string[]): string[] {

@@ -135,6 +135,7 @@ export function startRecognition(): void {
 
   function showModel(loaded: ModelReport): void {
     model = loaded;
+    labels.leaveOut([]);
     engine.showModel(loaded);
     const own = parts.preset.querySelector<HTMLOptionElement>('option[value="own"]');
     if (own !== null) {
@@ -157,6 +158,12 @@ export function startRecognition(): void {
   }
 
   function showScores(scores: ScoreReport): void {
+    labels.leaveOut(scores.tooLong);
+    if (scores.labels.length === 0) {
+      clearScores();
+      showEmpty();
+      return;
+    }
     bars.show(scores);
     frames.score(scores);
     timeline.show(scores, report?.duration ?? 0);
@@ -207,12 +214,12 @@ export function startRecognition(): void {
 
   /** Says what is missing for a result. */
   function showEmpty(): void {
-    const lacksLabels = labels.labels.length === 0 && video !== undefined;
+    const lacksLabels = (labels.labels.length === 0 || labels.allLeftOut) && video !== undefined;
     const isComing = video !== undefined && parts.result.getAttribute('aria-busy') === 'true';
     parts.empty.hidden = !(lacksLabels || video === undefined) || isComing || !parts.failure.hidden;
     parts.trySample.hidden = lacksLabels;
     parts.emptyText.textContent = lacksLabels
-      ? 'Add labels, and the video is scored against them.'
+      ? `Add ${labels.allLeftOut ? 'shorter ' : ''}labels, and the video is scored against them.`
       : 'Choose a video, and see which of the labels fits it best.';
   }
 }

@@ -10,7 +10,7 @@ import {
   type VideoEmbedding,
   windowRuns,
 } from 'actionclip/browser';
-import type { Answer, Ask, CallName } from '../protocol.ts';
+import type { Answer, Ask, CallName, ScoreReport } from '../protocol.ts';
 import { openChosen } from './devices.ts';
 import type { Turn } from './turn.ts';
 import { MeasuredSource, pictureOf, windowOf } from './video.ts';
@@ -92,10 +92,14 @@ export class Session implements Handlers {
     }
   }
 
-  async score({ labels }: Ask<'score'>, turn: Turn): Promise<Answer<'score'>> {
+  async score({ labels: asked }: Ask<'score'>, turn: Turn): Promise<Answer<'score'>> {
     const recognizer = this.#model();
     const embedding = this.#embedding;
     if (embedding === undefined) throw missing('video');
+    const tooLong = await recognizer.longLabels(asked);
+    const leftOut = new Set(tooLong.map(({ label }) => label));
+    const labels = asked.filter((label) => !leftOut.has(label));
+    if (labels.length === 0) return { ...nothingScored, tooLong };
     // Part by part, so that a person may change their mind; the texts are kept.
     const portion = labelsAtOnce(recognizer);
     for (let first = 0; first < labels.length; first += portion) {
@@ -107,6 +111,7 @@ export class Session implements Handlers {
     const { probabilities, sampled, windows } = scoreViews(embedding, prompts, labels);
     return {
       labels,
+      tooLong,
       probabilities,
       similarities: sampled.map(({ similarities }) => similarities),
       windows,
@@ -128,6 +133,14 @@ export class Session implements Handlers {
     this.#hasSeen = false;
   }
 }
+
+const nothingScored: Omit<ScoreReport, 'tooLong'> = {
+  labels: [],
+  probabilities: new Float64Array(),
+  similarities: [],
+  windows: [],
+  runs: [],
+};
 
 /** Labels that are encoded before messages are heard again: a second's work or so of a small text tower, and of a large one. */
 function labelsAtOnce({ model }: Recognizer): number {

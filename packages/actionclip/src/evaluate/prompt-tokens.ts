@@ -26,3 +26,29 @@ export function promptTokens(
   const rows = tokenizer.tokenize(formatPrompts(labels, templates), { contextLength: context });
   return { ...trimTokens(rows, context), templates: templates.length, classes: labels.length };
 }
+
+/** A label of which some prompt is longer than what the model takes. */
+export interface LongLabel {
+  readonly label: string;
+  /** Of its longest prompt, with start and end. */
+  readonly tokens: number;
+  /** What the model takes. */
+  readonly context: number;
+}
+
+/**
+ * The labels of a set that `promptTokens` would refuse as too long.
+ * @throws PromptError for an empty label.
+ */
+export function longLabels(
+  labels: readonly string[],
+  tokenizer: BytePairTokenizer,
+  context: number,
+  templates: readonly string[],
+): LongLabel[] {
+  return labels.flatMap((label) => {
+    const lengths = formatPrompts([label], templates).map((prompt) => tokenizer.encode(prompt).length + 2);
+    const tokens = Math.max(...lengths);
+    return tokens > context ? [{ label, tokens, context }] : [];
+  });
+}

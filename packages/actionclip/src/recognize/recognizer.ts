@@ -7,7 +7,7 @@ import { DataError } from '../data/errors.ts';
 import type { FrameSource } from '../data/frame-source.ts';
 import { ImageError } from '../data/image/image.ts';
 import { FeatureEncoder, type PromptFeatures } from '../evaluate/features.ts';
-import { promptTokens } from '../evaluate/prompt-tokens.ts';
+import { type LongLabel, longLabels, promptTokens } from '../evaluate/prompt-tokens.ts';
 import { cachedPrompts, type TextCacheSpace } from '../evaluate/text-cache.ts';
 import { throwIfInterrupted } from '../interrupted.ts';
 import type { ActionCLIP } from '../model/action-clip.ts';
@@ -84,6 +84,18 @@ export class Recognizer {
       ...(texts === undefined ? {} : { texts }),
       ...(signal === undefined ? {} : { signal }),
     });
+  }
+
+  /**
+   * The labels that `embedLabels` would refuse as too long: to be left out, or shortened, before it is called.
+   * @throws PromptError for an empty label or a template without its place.
+   */
+  async longLabels(
+    labels: readonly string[],
+    { templates = this.templates }: Pick<LabelOptions, 'templates'> = {},
+  ): Promise<LongLabel[]> {
+    await loadCharacterReferences([...labels, ...templates]);
+    return longLabels(labels, this.tokenizer, this.model.clip.sizes.text.context, templates);
   }
 
   /**
