@@ -1,7 +1,7 @@
 /** Probabilities as bars, best first. */
 import { bestLabels } from 'actionclip/browser';
 import type { ScoreReport } from '../protocol.ts';
-import { byId, element, percent } from './dom.ts';
+import { byId, element, labelText, percent } from './dom.ts';
 
 /** Labels that have a bar until a person asks for all. */
 const shownBars = 8;
@@ -41,7 +41,7 @@ function bar(label: string, probability: number): HTMLLIElement {
   return element(
     'li',
     { class: 'bar' },
-    element('span', { class: 'bar-label' }, label),
+    element('span', { class: 'bar-label' }, labelText(label)),
     element('span', { class: 'bar-value' }, percent(probability)),
     element('span', { class: 'bar-track', attributes: { 'aria-hidden': 'true' } }, fill),
   );

@@ -46,6 +46,9 @@ export function byId<T extends HTMLElement>(id: string, kind: abstract new () =>
   throw new Error(`the page has no ${kind.name} with the id ${id}`);
 }
 
+/** A label, in the direction of its own writing whatever stands around it. */
+export const labelText = (label: string): HTMLElement => element('bdi', {}, label);
+
 /** `93.4 %` */
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 

@@ -1,7 +1,7 @@
 /** The sampled frames as a filmstrip over a table of how near each of them is to the best labels. */
 import { bestLabels } from 'actionclip/browser';
 import type { Picture, ScoreReport } from '../protocol.ts';
-import { byId, clock, element } from './dom.ts';
+import { byId, clock, element, labelText } from './dom.ts';
 
 /** Labels that have a row. */
 const shownLabels = 5;
@@ -32,7 +32,7 @@ export class Frames {
         element(
           'tr',
           {},
-          element('th', { attributes: { scope: 'row' } }, labels[at] ?? ''),
+          element('th', { attributes: { scope: 'row' } }, labelText(labels[at] ?? '')),
           ...similarities.map((row) => cell(row[at] ?? 0, share(row[at] ?? 0))),
         ),
       ),
@@ -65,8 +65,12 @@ export class Frames {
   }
 }
 
-/** Two digits; a zero has no sign. */
-const rounded = (value: number): string => value.toFixed(2).replace(/^-(0\.00)$/, '$1');
+/** Two digits and a true minus; a zero has no sign. */
+const rounded = (value: number): string =>
+  value
+    .toFixed(2)
+    .replace(/^-(0\.00)$/, '$1')
+    .replace('-', '−');
 
 function cell(value: number, share: number): HTMLTableCellElement {
   const made = element('td', {}, rounded(value));

@@ -1,6 +1,6 @@
 /** The labels as chips: typed, pasted as a list, taken from a preset, and removed with the mouse or the keyboard. */
 import { cleanLabels, type LongLabel } from 'actionclip/browser';
-import { byId, element } from './dom.ts';
+import { byId, element, labelText } from './dom.ts';
 
 /** Chips that are shown of a long list until a person asks for all. */
 const shownChips = 12;
@@ -126,7 +126,7 @@ export class LabelEditor {
     });
     const long = this.#leftOut.get(label);
     const reason = long === undefined ? [] : [element('span', { class: 'chip-reason' }, reasonOf(long))];
-    const chip = element('li', { class: 'chip' }, element('span', {}, label), ...reason, remove);
+    const chip = element('li', { class: 'chip' }, element('span', {}, labelText(label)), ...reason, remove);
     chip.classList.toggle('left-out', long !== undefined);
     return chip;
   }

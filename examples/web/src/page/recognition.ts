@@ -30,6 +30,7 @@ function absolute(address: string): string {
 export function startRecognition(): void {
   const parts = {
     result: byId('result', HTMLElement),
+    title: byId('result-title', HTMLElement),
     working: byId('working', HTMLElement),
     progress: byId('progress', HTMLProgressElement),
     activity: byId('activity', HTMLElement),
@@ -118,8 +119,6 @@ export function startRecognition(): void {
   const offerSample = (button: HTMLButtonElement, name: string, address: string): void =>
     button.addEventListener('click', () => void videoPanel.sample(name, absolute(address)));
   offerSample(parts.trySample, 'jumping-jacks.mp4', shortClip);
-  // The button goes away; whoever used the keyboard stays at the result.
-  parts.trySample.addEventListener('click', () => byId('result-title', HTMLElement).focus());
   offerSample(byId('sample-short', HTMLButtonElement), 'jumping-jacks.mp4', shortClip);
   offerSample(byId('sample-long', HTMLButtonElement), 'three-actions.mp4', longClip);
 
@@ -178,12 +177,12 @@ export function startRecognition(): void {
   function clearResult(stage: Stage): void {
     if (stage === 'watch' || report !== undefined) clearScores();
     report = undefined;
-    parts.frames.hidden = true;
+    hide(parts.frames);
     showEmpty();
   }
 
   function clearScores(): void {
-    parts.scores.hidden = true;
+    hide(parts.scores);
     timeline.hide();
     if (report !== undefined) frames.film(report.pictures);
   }
@@ -191,7 +190,7 @@ export function startRecognition(): void {
   function busy(isBusy: boolean): void {
     parts.result.setAttribute('aria-busy', String(isBusy));
     clearTimeout(soon);
-    if (!isBusy) parts.working.hidden = true;
+    if (!isBusy) hide(parts.working);
     else if (parts.working.hidden) soon = setTimeout(() => (parts.working.hidden = false), patienceForProgress);
   }
 
@@ -209,14 +208,20 @@ export function startRecognition(): void {
   }
 
   function hideFailure(): void {
-    parts.failure.hidden = true;
+    hide(parts.failure);
+  }
+
+  /** Hides a part of the result; whoever used the keyboard in there stays at the result. */
+  function hide(part: HTMLElement, isHidden = true): void {
+    if (isHidden && part.contains(document.activeElement)) parts.title.focus();
+    part.hidden = isHidden;
   }
 
   /** Says what is missing for a result. */
   function showEmpty(): void {
     const lacksLabels = (labels.labels.length === 0 || labels.allLeftOut) && video !== undefined;
     const isComing = video !== undefined && parts.result.getAttribute('aria-busy') === 'true';
-    parts.empty.hidden = !(lacksLabels || video === undefined) || isComing || !parts.failure.hidden;
+    hide(parts.empty, !(lacksLabels || video === undefined) || isComing || !parts.failure.hidden);
     parts.trySample.hidden = lacksLabels;
     parts.emptyText.textContent = lacksLabels
       ? `Add ${labels.allLeftOut ? 'shorter ' : ''}labels, and the video is scored against them.`

@@ -1,6 +1,6 @@
 /** A long video over time: which label fits best when, and the probabilities of the best ones in every window. */
 import type { ScoreReport } from '../protocol.ts';
-import { byId, clock, drawn, element, percent } from './dom.ts';
+import { byId, clock, drawn, element, labelText, percent } from './dom.ts';
 
 /** Labels that have a curve, each in a colour of its own. */
 const shownLabels = 6;
@@ -50,7 +50,7 @@ export class Timeline {
           },
           onClick: () => this.#seek(start),
         },
-        element('span', {}, name),
+        element('span', {}, labelText(name)),
       );
       button.style.setProperty('--start', String(start / duration));
       button.style.setProperty('--length', String((end - start) / duration));
@@ -85,7 +85,7 @@ function lane(report: ScoreReport, duration: number, label: number, series: numb
   return element(
     'figure',
     { class: `lane ${seriesClass(series)}` },
-    element('figcaption', {}, element('span', {}, name), ` up to ${percent(highest)}`),
+    element('figcaption', {}, element('span', {}, labelText(name)), ` up to ${percent(highest)}`),
     wrapped(
       drawn(
         'svg',

@@ -50,11 +50,12 @@ export class VideoPanel {
     }
   }
 
-  /** Goes to a moment, in seconds, where there is something to play. */
+  /** Goes to a moment, in seconds, where there is something to play, and has it seen. */
   seek(seconds: number): void {
     if (this.#player === undefined) return;
     this.#player.pause();
     this.#player.currentTime = seconds;
+    this.#player.scrollIntoView({ block: 'nearest' });
   }
 
   #shown({ name, blob }: ChosenVideo, address: string): HTMLElement {
