@@ -44,7 +44,13 @@ beforeEach(() => {
   pipeline = new Pipeline(client, {
     started: () => {},
     progress: () => {},
-    done: { open: done('open'), load: done('load'), watch: done('watch'), score: done('score') },
+    done: {
+      open: done('open'),
+      load: done('load'),
+      watch: done('watch'),
+      score: done('score'),
+      follow: done('follow'),
+    },
     failed: (stage, { message }) => void told.push(`${stage} failed: ${message}`),
     cancelled: (stage) => void told.push(`${stage} cancelled`),
     idle: () => void told.push('idle'),

@@ -82,6 +82,25 @@ export interface ScoreReport {
   readonly runs: readonly WindowRun[];
 }
 
+/** What came of a frame of the webcam. */
+export interface LookReport {
+  /** The frame; those before it are known by their index. */
+  readonly pictures: readonly Picture[];
+  /** How much of the first window was seen: 0 to 1. */
+  readonly filled: number;
+  /** Of the window that ends with the frame, once it is full. */
+  readonly scores?: LiveScores;
+  /** Of the frame, from its pixels on. */
+  readonly milliseconds: number;
+  /** Bytes on the device. */
+  readonly liveBytes: number;
+}
+
+export interface LiveScores extends Pick<ScoreReport, 'labels' | 'probabilities' | 'similarities'> {
+  /** Indices of the frames of the window, ascending; one may be there more than once. A row of similarities each. */
+  readonly frames: readonly number[];
+}
+
 /** What is asked for, and what the answer is. */
 export interface Calls {
   /** Opens a device, in the place of one that was open. */
@@ -107,6 +126,29 @@ export interface Calls {
   };
   /** Scores the video against labels. */
   readonly score: { readonly ask: { readonly labels: readonly string[] }; readonly answer: ScoreReport };
+  /** Makes ready to look at frames of the webcam, a window of seconds at a time, or changes what they are scored against. */
+  readonly follow: {
+    readonly ask: { readonly labels: readonly string[]; readonly seconds: number };
+    readonly answer: {
+      /** Frames that the model takes of a window. */
+      readonly frames: number;
+      readonly seconds: number;
+      /** Labels that are not scored, since the model takes no texts of this length. */
+      readonly tooLong: readonly LongLabel[];
+    };
+  };
+  /** Looks at one frame of the webcam. */
+  readonly look: {
+    readonly ask: {
+      /** Given away: the worker closes it. */
+      readonly frame: ImageBitmap;
+      /** Seconds, of any clock that goes on. */
+      readonly time: number;
+      /** Whether frames before it have nothing to do with it. */
+      readonly restart: boolean;
+    };
+    readonly answer: LookReport;
+  };
 }
 
 export type CallName = keyof Calls;

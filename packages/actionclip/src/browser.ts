@@ -6,6 +6,7 @@ export { type CheckpointContents, openCheckpoint } from './checkpoints/contents.
 export { CheckpointError } from './checkpoints/errors.ts';
 export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
 export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
+export { CanvasReader } from './data/canvas-reader.ts';
 export { DataError } from './data/errors.ts';
 export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit } from './data/frame-source.ts';
 export { type Image, ImageError } from './data/image/image.ts';
@@ -24,6 +25,7 @@ export { RecognitionError } from './recognize/errors.ts';
 export { recognizerOf } from './recognize/of-checkpoint.ts';
 export { type NamedVideo, Recognizer, type RecognizerOptions } from './recognize/recognizer.ts';
 export { scoreViews } from './recognize/score.ts';
+export type { BeforeBatch, FrameStream, StreamedFrame } from './recognize/stream.ts';
 export { bestLabels, type WindowRun, windowRuns } from './recognize/timeline.ts';
 export type {
   Classification,

@@ -1,4 +1,4 @@
-/** Probabilities as bars, best first. */
+/** Probabilities as bars, best first. A place keeps its bar, so that what comes many times a second moves calmly. */
 import { bestLabels } from 'actionclip/browser';
 import type { ScoreReport } from '../protocol.ts';
 import { byId, element, labelText, percent } from './dom.ts';
@@ -9,7 +9,8 @@ const shownBars = 8;
 export class Bars {
   readonly #list = byId('bars', HTMLOListElement);
   readonly #more = byId('more-bars', HTMLButtonElement);
-  #report: ScoreReport | undefined;
+  readonly #bars: Bar[] = [];
+  #report: Pick<ScoreReport, 'labels' | 'probabilities'> | undefined;
   #showsAll = false;
 
   constructor() {
@@ -19,7 +20,7 @@ export class Bars {
     });
   }
 
-  show(report: ScoreReport): void {
+  show(report: Pick<ScoreReport, 'labels' | 'probabilities'>): void {
     this.#report = report;
     this.#draw();
   }
@@ -28,21 +29,36 @@ export class Bars {
     if (this.#report === undefined) return;
     const { labels, probabilities } = this.#report;
     const ranked = bestLabels(probabilities, this.#showsAll ? labels.length : shownBars);
-    this.#list.replaceChildren(...ranked.map((at) => bar(labels[at] ?? '', probabilities[at] ?? 0)));
+    for (const { item } of this.#bars.splice(ranked.length)) item.remove();
+    while (this.#bars.length < ranked.length) this.#bars.push(this.#added());
+    for (const [place, at] of ranked.entries()) this.#bars[place]?.show(labels[at] ?? '', probabilities[at] ?? 0);
     this.#more.hidden = labels.length <= shownBars;
     this.#more.textContent = this.#showsAll ? `Show the best ${shownBars}` : `Show all ${labels.length}`;
     this.#more.setAttribute('aria-expanded', String(this.#showsAll));
   }
+
+  #added(): Bar {
+    const bar = new Bar();
+    this.#list.append(bar.item);
+    return bar;
+  }
 }
 
-function bar(label: string, probability: number): HTMLLIElement {
-  const fill = element('span', { class: 'bar-fill' });
-  fill.style.setProperty('--share', String(probability));
-  return element(
+class Bar {
+  readonly #label = new Text();
+  readonly #value = new Text();
+  readonly #fill = element('span', { class: 'bar-fill' });
+  readonly item = element(
     'li',
     { class: 'bar' },
-    element('span', { class: 'bar-label' }, labelText(label)),
-    element('span', { class: 'bar-value' }, percent(probability)),
-    element('span', { class: 'bar-track', attributes: { 'aria-hidden': 'true' } }, fill),
+    element('span', { class: 'bar-label' }, labelText(this.#label)),
+    element('span', { class: 'bar-value' }, this.#value),
+    element('span', { class: 'bar-track', attributes: { 'aria-hidden': 'true' } }, this.#fill),
   );
+
+  show(label: string, probability: number): void {
+    this.#label.data = label;
+    this.#value.data = percent(probability);
+    this.#fill.style.setProperty('--share', String(probability));
+  }
 }

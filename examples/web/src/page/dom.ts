@@ -47,7 +47,7 @@ export function byId<T extends HTMLElement>(id: string, kind: abstract new () =>
 }
 
 /** A label, in the direction of its own writing whatever stands around it. */
-export const labelText = (label: string): HTMLElement => element('bdi', {}, label);
+export const labelText = (label: Child): HTMLElement => element('bdi', {}, label);
 
 /** `93.4 %` */
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

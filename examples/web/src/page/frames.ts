@@ -1,4 +1,7 @@
-/** The sampled frames as a filmstrip over a table of how near each of them is to the best labels. */
+/**
+ * Frames as a filmstrip over a table of how near each of them is to the best labels. Columns and rows stay as long as
+ * there are as many, so that a live filmstrip only changes pictures and numbers.
+ */
 import { bestLabels } from 'actionclip/browser';
 import type { Picture, ScoreReport } from '../protocol.ts';
 import { byId, clock, element, labelText } from './dom.ts';
@@ -7,61 +10,126 @@ import { byId, clock, element, labelText } from './dom.ts';
 const shownLabels = 5;
 
 export class Frames {
-  readonly #table = byId('frames', HTMLTableElement);
   readonly #seek: (seconds: number) => void;
-  #heads: readonly HTMLTableCellElement[] = [];
+  readonly #head = element('tr', {}, element('th', { attributes: { scope: 'col' } }, 'Frame'));
+  readonly #body = element('tbody');
+  #columns: readonly Column[] = [];
+  readonly #rows: Row[] = [];
 
   /** @param seek Shows a moment of the video. */
   constructor(seek: (seconds: number) => void) {
     this.#seek = seek;
+    byId('frames', HTMLTableElement).replaceChildren(element('thead', {}, this.#head), this.#body);
   }
 
   /** Shows the frames of a video, before there are scores. */
   film(pictures: readonly Picture[]): void {
-    this.#heads = pictures.map((picture) => this.#head(picture));
-    this.#draw([]);
+    this.#fit(pictures.map(({ time }) => new Column(clock(time), () => this.#seek(time))));
+    for (const [at, picture] of pictures.entries()) this.#columns[at]?.draw(picture);
+    this.#removeRows(0);
   }
 
-  score({ labels, probabilities, similarities }: ScoreReport): void {
+  /** Shows frames that pass by, the newest last: they have no moment to go to. */
+  filmLive(pictures: readonly Picture[]): void {
+    if (this.#columns.length !== pictures.length || this.#columns.some(({ canSeek }) => canSeek)) {
+      this.#fit(pictures.map(() => new Column('')));
+      this.#removeRows(0);
+    }
+    const now = pictures.at(-1)?.time ?? 0;
+    for (const [at, picture] of pictures.entries()) {
+      const column = this.#columns[at];
+      column?.draw(picture);
+      if (column !== undefined) column.moment.data = at === pictures.length - 1 ? 'now' : ago(now - picture.time);
+    }
+  }
+
+  score({ labels, probabilities, similarities }: Pick<ScoreReport, 'labels' | 'probabilities' | 'similarities'>): void {
     const ranked = bestLabels(probabilities, shownLabels);
     const shown = similarities.flatMap((row) => ranked.map((at) => row[at] ?? 0));
     const [least, most] = [Math.min(...shown), Math.max(...shown)];
     const share = (value: number): number => (most > least ? (value - least) / (most - least) : 0);
-    this.#draw(
-      ranked.map((at) =>
-        element(
-          'tr',
-          {},
-          element('th', { attributes: { scope: 'row' } }, labelText(labels[at] ?? '')),
-          ...similarities.map((row) => cell(row[at] ?? 0, share(row[at] ?? 0))),
-        ),
-      ),
-    );
+    if (this.#rows[0]?.cells.length !== similarities.length) this.#removeRows(0);
+    this.#removeRows(ranked.length);
+    while (this.#rows.length < ranked.length) this.#addRow(similarities.length);
+    for (const [place, at] of ranked.entries()) {
+      const row = this.#rows[place];
+      if (row === undefined) continue;
+      row.label.data = labels[at] ?? '';
+      for (const [frame, cell] of row.cells.entries()) {
+        const value = similarities[frame]?.[at] ?? 0;
+        cell.show(value, share(value));
+      }
+    }
   }
 
-  #draw(rows: readonly HTMLTableRowElement[]): void {
-    const corner = element('th', { attributes: { scope: 'col' } }, 'Frame');
-    const head = element('thead', {}, element('tr', {}, corner, ...this.#heads));
-    this.#table.replaceChildren(head, element('tbody', {}, ...rows));
+  #fit(columns: readonly Column[]): void {
+    for (const { cell } of this.#columns) cell.remove();
+    this.#columns = columns;
+    this.#head.append(...columns.map(({ cell }) => cell));
   }
 
-  #head({ time, width, height, pixels }: Picture): HTMLTableCellElement {
-    const canvas = element('canvas', { attributes: { 'aria-hidden': 'true' } });
-    canvas.width = width;
-    canvas.height = height;
-    canvas.getContext('2d')?.putImageData(new ImageData(pixels, width, height), 0, 0);
-    const moment = clock(time);
-    const button = element(
-      'button',
-      {
-        class: 'frame',
-        attributes: { type: 'button', 'aria-label': `Frame at ${moment}` },
-        onClick: () => this.#seek(time),
-      },
-      canvas,
-      element('span', {}, moment),
-    );
-    return element('th', { attributes: { scope: 'col' } }, button);
+  #addRow(cells: number): void {
+    const row = new Row(cells);
+    this.#rows.push(row);
+    this.#body.append(row.row);
+  }
+
+  #removeRows(from: number): void {
+    for (const { row } of this.#rows.splice(from)) row.remove();
+  }
+}
+
+/** A frame at the head of the table. */
+class Column {
+  readonly #canvas = element('canvas', { attributes: { 'aria-hidden': 'true' } });
+  readonly canSeek: boolean;
+  readonly moment: Text;
+  readonly cell: HTMLTableCellElement;
+
+  /** @param seek Shows the frame's moment; absent where there is none to show. */
+  constructor(moment: string, seek?: () => void) {
+    this.canSeek = seek !== undefined;
+    this.moment = new Text(moment);
+    const content = [this.#canvas, element('span', {}, this.moment)];
+    const frame =
+      seek === undefined
+        ? element('div', { class: 'frame' }, ...content)
+        : element(
+            'button',
+            { class: 'frame', attributes: { type: 'button', 'aria-label': `Frame at ${moment}` }, onClick: seek },
+            ...content,
+          );
+    this.cell = element('th', { attributes: { scope: 'col' } }, frame);
+  }
+
+  draw({ width, height, pixels }: Picture): void {
+    // A canvas that is given a size is cleared and allocated again, be it the same size.
+    if (this.#canvas.width !== width) this.#canvas.width = width;
+    if (this.#canvas.height !== height) this.#canvas.height = height;
+    this.#canvas.getContext('2d')?.putImageData(new ImageData(pixels, width, height), 0, 0);
+  }
+}
+
+class Row {
+  readonly label = new Text();
+  readonly cells: readonly Cell[];
+  readonly row: HTMLTableRowElement;
+
+  constructor(cells: number) {
+    this.cells = Array.from({ length: cells }, () => new Cell());
+    const head = element('th', { attributes: { scope: 'row' } }, labelText(this.label));
+    this.row = element('tr', {}, head, ...this.cells.map(({ cell }) => cell));
+  }
+}
+
+/** How near a frame is to a label. */
+class Cell {
+  readonly #value = new Text();
+  readonly cell = element('td', {}, this.#value);
+
+  show(value: number, share: number): void {
+    this.#value.data = rounded(value);
+    this.cell.style.setProperty('--share', share.toFixed(3));
   }
 }
 
@@ -72,8 +140,4 @@ const rounded = (value: number): string =>
     .replace(/^-(0\.00)$/, '$1')
     .replace('-', '−');
 
-function cell(value: number, share: number): HTMLTableCellElement {
-  const made = element('td', {}, rounded(value));
-  made.style.setProperty('--share', share.toFixed(3));
-  return made;
-}
+const ago = (seconds: number): string => `${seconds.toFixed(1)} s ago`;

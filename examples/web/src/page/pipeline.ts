@@ -1,14 +1,22 @@
 /**
- * From what a person has chosen to what is shown: a device, weights, a video and labels, each of which needs those
- * before it. A change starts the work over from there; work that it makes useless is cancelled.
+ * From what a person has chosen to what is shown: a device, weights, and then a video and labels or labels for the
+ * webcam. Each stage needs others before it. A change starts the work over from there; work that it makes useless is
+ * cancelled.
  */
 import type { Answer, Ask, Progress } from '../protocol.ts';
 import { CallError, type WorkerClient } from './worker-client.ts';
 
-/** The stages in their order, each named after its call. */
-const order = ['open', 'load', 'watch', 'score'] as const;
+export type Stage = 'open' | 'load' | 'watch' | 'score' | 'follow';
 
-export type Stage = (typeof order)[number];
+/** The stages in their order, each named after its call, and those that each needs. */
+const needs: Readonly<Record<Stage, readonly Stage[]>> = {
+  open: [],
+  load: ['open'],
+  watch: ['open', 'load'],
+  score: ['open', 'load', 'watch'],
+  follow: ['open', 'load'],
+};
+const order = Object.keys(needs) as readonly Stage[];
 
 /** What the page does about a stage. */
 export interface StageEvents {
@@ -46,6 +54,23 @@ export class Pipeline {
     void this.#goOn();
   }
 
+  /**
+   * Looks at a frame beside the stages.
+   * @returns Nothing where labels cannot be followed now, or others have taken their place meanwhile.
+   */
+  async look(ask: Ask<'look'>, signal: AbortSignal): Promise<Answer<'look'> | undefined> {
+    const following = this.#held.follow;
+    if (following === undefined || this.#running !== undefined) return undefined;
+    try {
+      const answer = await this.#client.call('look', ask, { signal, transfer: [ask.frame] });
+      return this.#held.follow === following ? answer : undefined;
+    } catch (error) {
+      this.#stopped('follow', callError(error));
+      void this.#goOn();
+      return undefined;
+    }
+  }
+
   /** Stops what is under way. */
   cancel(): void {
     if (this.#running === undefined) return;
@@ -68,8 +93,14 @@ export class Pipeline {
   /** The first stage that is not done, if it can be. */
   #next(): Stage | undefined {
     if (this.#blocked !== undefined) return undefined;
-    const stage = order.find((name) => this.#wanted[name] === undefined || this.#held[name] !== this.#wanted[name]);
-    return stage === undefined || this.#wanted[stage] === undefined ? undefined : stage;
+    return order.find(
+      (name) => this.#wanted[name] !== undefined && !this.#has(name) && needs[name].every((other) => this.#has(other)),
+    );
+  }
+
+  /** Whether the worker holds what is asked of a stage. */
+  #has(stage: Stage): boolean {
+    return this.#wanted[stage] !== undefined && this.#held[stage] === this.#wanted[stage];
   }
 
   async #run<K extends Stage>(stage: K): Promise<void> {
@@ -85,7 +116,7 @@ export class Pipeline {
         this.#events.done[stage](answer, ask);
       }
     } catch (error) {
-      this.#stopped(stage, error instanceof CallError ? error : new CallError(String(error)));
+      this.#stopped(stage, callError(error));
     } finally {
       this.#running = undefined;
     }
@@ -104,5 +135,7 @@ export class Pipeline {
   }
 }
 
-/** Whether a stage is the other one, or before it. */
-const isBefore = (stage: Stage, other: Stage): boolean => order.indexOf(stage) <= order.indexOf(other);
+/** Whether a stage is the other one, or needed by it. */
+const isBefore = (stage: Stage, other: Stage): boolean => stage === other || needs[other].includes(stage);
+
+const callError = (error: unknown): CallError => (error instanceof CallError ? error : new CallError(String(error)));

@@ -8,6 +8,8 @@ import { byId, percent } from './dom.ts';
 import { EnginePanel } from './engine-panel.ts';
 import { Frames } from './frames.ts';
 import { LabelEditor } from './labels.ts';
+import { LiveRecognition } from './live.ts';
+import { LiveView } from './live-view.ts';
 import { Pipeline, type Stage } from './pipeline.ts';
 import { presets } from './presets.ts';
 import { Timeline } from './timeline.ts';
@@ -53,6 +55,8 @@ export function startRecognition(): void {
   let video: ChosenVideo | undefined;
   let report: VideoReport | undefined;
   let hasChosenLabels = false;
+  /** Tries again what failed. */
+  let again = (): void => {};
   /** Shows the progress when it has lasted for a while. */
   let soon: ReturnType<typeof setTimeout> | undefined;
 
@@ -60,6 +64,7 @@ export function startRecognition(): void {
   const bars = new Bars();
   const frames = new Frames(seek);
   const timeline = new Timeline(seek);
+  const liveView = new LiveView(bars, frames);
 
   const pipeline = new Pipeline(
     new WorkerClient(() => new Worker(new URL('../worker/main.ts', import.meta.url), { type: 'module' })),
@@ -67,7 +72,7 @@ export function startRecognition(): void {
       started: (stage) => {
         hideFailure();
         busy(true);
-        if (stage !== 'score') clearResult(stage);
+        if (stage !== 'score' && stage !== 'follow') clearResult(stage);
       },
       progress: showProgress,
       done: {
@@ -75,6 +80,11 @@ export function startRecognition(): void {
         load: showModel,
         watch: showVideo,
         score: showScores,
+        follow: ({ frames: taken, seconds, tooLong }) => {
+          live.framesPerSecond = taken / seconds;
+          labels.leaveOut(tooLong);
+          if (labels.allLeftOut) clearResult('watch');
+        },
       },
       failed: (_stage, error) => showFailure(error.message),
       cancelled: () => showFailure('The work was stopped.'),
@@ -92,15 +102,43 @@ export function startRecognition(): void {
     },
   });
   const videoPanel = new VideoPanel((chosen) => {
+    live.stop();
     video = chosen;
     watch();
   }, showFailure);
+  const live = new LiveRecognition({
+    started: () => {
+      hideFailure();
+      video = undefined;
+      pipeline.set('watch', undefined);
+      clearResult('watch');
+      videoPanel.clear();
+      follow();
+    },
+    opened: (preview) => videoPanel.showLive(preview),
+    changed: follow,
+    look: (ask, signal) => pipeline.look(ask, signal),
+    seen: (seen, pace) => {
+      if (!liveView.show(seen, pace, live.seconds)) return;
+      parts.scores.hidden = false;
+      parts.frames.hidden = false;
+      showEmpty();
+    },
+    ended: (problem) => {
+      follow();
+      videoPanel.endLive();
+      if (problem !== undefined) showFailure(problem, () => live.start());
+    },
+  });
 
   let pause: ReturnType<typeof setTimeout> | undefined;
   const labels = new LabelEditor((list) => {
     hasChosenLabels = true;
     clearTimeout(pause);
-    pause = setTimeout(() => pipeline.set('score', list.length === 0 ? undefined : { labels: list }), labelPause);
+    pause = setTimeout(() => {
+      pipeline.set('score', list.length === 0 ? undefined : { labels: list });
+      if (live.isOn) follow();
+    }, labelPause);
     if (list.length === 0) clearScores();
     showEmpty();
   });
@@ -114,7 +152,7 @@ export function startRecognition(): void {
   byId('cancel', HTMLButtonElement).addEventListener('click', () => pipeline.cancel());
   parts.retry.addEventListener('click', () => {
     hideFailure();
-    pipeline.retry();
+    again();
   });
   const offerSample = (button: HTMLButtonElement, name: string, address: string): void =>
     button.addEventListener('click', () => void videoPanel.sample(name, absolute(address)));
@@ -130,6 +168,14 @@ export function startRecognition(): void {
     if (video === undefined) return;
     const asked = parts.window.value;
     pipeline.set('watch', { ...video, ...(asked === 'auto' ? {} : { window: Number(asked) }) });
+  }
+
+  /** Has the webcam's frames scored while it is on. */
+  function follow(): void {
+    const { isOn, seconds } = live;
+    const list = labels.labels;
+    pipeline.set('follow', isOn && list.length > 0 ? { labels: list, seconds } : undefined);
+    if (!isOn || list.length === 0) clearResult('watch');
   }
 
   function showModel(loaded: ModelReport): void {
@@ -177,6 +223,7 @@ export function startRecognition(): void {
   function clearResult(stage: Stage): void {
     if (stage === 'watch' || report !== undefined) clearScores();
     report = undefined;
+    liveView.clear();
     hide(parts.frames);
     showEmpty();
   }
@@ -201,7 +248,8 @@ export function startRecognition(): void {
     parts.activity.textContent = counted && total > 1 && total < 1e5 ? `${activity}: ${done} of ${total}` : activity;
   }
 
-  function showFailure(problem: string): void {
+  function showFailure(problem: string, tryAgain = () => pipeline.retry()): void {
+    again = tryAgain;
     parts.failureReason.textContent = problem;
     parts.failure.hidden = false;
     showEmpty();
@@ -219,13 +267,18 @@ export function startRecognition(): void {
 
   /** Says what is missing for a result. */
   function showEmpty(): void {
-    const lacksLabels = (labels.labels.length === 0 || labels.allLeftOut) && video !== undefined;
+    const hasSource = video !== undefined || live.isOn;
+    const lacksLabels = (labels.labels.length === 0 || labels.allLeftOut) && hasSource;
+    const gathers = live.isOn && parts.scores.hidden;
     const isComing = video !== undefined && parts.result.getAttribute('aria-busy') === 'true';
-    hide(parts.empty, !(lacksLabels || video === undefined) || isComing || !parts.failure.hidden);
-    parts.trySample.hidden = lacksLabels;
+    hide(parts.empty, !(lacksLabels || gathers || !hasSource) || isComing || !parts.failure.hidden);
+    parts.trySample.hidden = hasSource;
+    const [kind, source] = [labels.allLeftOut ? 'shorter ' : '', live.isOn ? 'webcam' : 'video'];
     parts.emptyText.textContent = lacksLabels
-      ? `Add ${labels.allLeftOut ? 'shorter ' : ''}labels, and the video is scored against them.`
-      : 'Choose a video, and see which of the labels fits it best.';
+      ? `Add ${kind}labels, and the ${source} is scored against them.`
+      : gathers
+        ? 'The first bars come when the webcam has been seen for as long as a window.'
+        : 'Choose a video, or use the webcam, and see which of the labels fits it best.';
   }
 }
 

@@ -14,6 +14,7 @@ export class VideoPanel {
   readonly #drop = byId('drop', HTMLElement);
   #address: string | undefined;
   #player: HTMLVideoElement | undefined;
+  #live: HTMLVideoElement | undefined;
 
   constructor(chosen: (video: ChosenVideo) => void, failed: (problem: string) => void) {
     this.#chosen = chosen;
@@ -29,13 +30,37 @@ export class VideoPanel {
 
   /** Shows a video and says that it was chosen. */
   show(video: ChosenVideo): void {
-    if (this.#address !== undefined) URL.revokeObjectURL(this.#address);
+    this.clear();
     this.#address = URL.createObjectURL(video.blob);
-    this.#player = undefined;
     this.#name.textContent = video.name;
     this.#preview.replaceChildren(this.#shown(video, this.#address));
     this.#drop.classList.add('has-video');
     this.#chosen(video);
+  }
+
+  /** Shows what a webcam sees. */
+  showLive(preview: HTMLVideoElement): void {
+    this.clear();
+    this.#live = preview;
+    this.#name.textContent = 'Webcam';
+    this.#preview.replaceChildren(preview);
+    this.#drop.classList.add('has-video');
+  }
+
+  /** Takes a webcam away, unless a video has taken its place. */
+  endLive(): void {
+    if (this.#live !== undefined) this.clear();
+  }
+
+  /** Shows nothing. */
+  clear(): void {
+    if (this.#address !== undefined) URL.revokeObjectURL(this.#address);
+    this.#address = undefined;
+    this.#player = undefined;
+    this.#live = undefined;
+    this.#name.textContent = '';
+    this.#preview.replaceChildren();
+    this.#drop.classList.remove('has-video');
   }
 
   /** Fetches a clip that comes with the page. */

@@ -24,6 +24,13 @@ export class CallError extends Error {
   }
 }
 
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** What of the question is given away. */
+  readonly transfer?: readonly Transferable[];
+  readonly onProgress?: (progress: Progress) => void;
+}
+
 interface Pending {
   readonly resolve: (answer: Answer<CallName>) => void;
   readonly reject: (error: CallError) => void;
@@ -49,7 +56,7 @@ export class WorkerClient {
   call<K extends CallName>(
     name: K,
     ask: Ask<K>,
-    { signal, onProgress = () => {} }: { signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
+    { signal, transfer, onProgress = () => {} }: CallOptions = {},
   ): Promise<Answer<K>> {
     const id = ++this.#lastId;
     return new Promise<Answer<CallName>>((resolve, reject) => {
@@ -58,15 +65,15 @@ export class WorkerClient {
         return;
       }
       this.#pending.set(id, { resolve, reject, onProgress, silent: 0, cancelled: false });
-      this.#post({ id, call: name, ask } as ToWorker);
+      this.#post({ id, call: name, ask } as ToWorker, transfer);
       signal?.addEventListener('abort', () => this.#cancel(id), { once: true });
       this.#timer ??= setInterval(() => this.#tick(), 1000);
     }) as Promise<Answer<K>>;
   }
 
-  #post(message: ToWorker): void {
+  #post(message: ToWorker, transfer: readonly Transferable[] = []): void {
     this.#worker ??= this.#started();
-    this.#worker.postMessage(message);
+    this.#worker.postMessage(message, [...transfer]);
   }
 
   #started(): Worker {

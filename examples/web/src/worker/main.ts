@@ -31,6 +31,8 @@ async function answer(call: Call, signal: AbortSignal): Promise<void> {
     say({ id, failure: failureOf(error, signal) });
   } finally {
     wanted.delete(id);
+    // Here, so that a frame goes even where nobody got to look at it.
+    if (call.call === 'look') call.ask.frame.close();
   }
 }
 

@@ -12,6 +12,8 @@ import {
 } from 'actionclip/browser';
 import type { Answer, Ask, CallName, ScoreReport } from '../protocol.ts';
 import { openChosen } from './devices.ts';
+import { readLabels } from './labels.ts';
+import { Live } from './live.ts';
 import type { Turn } from './turn.ts';
 import { MeasuredSource, pictureOf, windowOf } from './video.ts';
 import { openWeights } from './weights.ts';
@@ -28,6 +30,7 @@ export class Session implements Handlers {
   #embedding: VideoEmbedding | undefined;
   /** Whether the model has seen a video: then its programs are there. */
   #hasSeen = false;
+  readonly #live = new Live();
 
   async open({ device }: Ask<'open'>, turn: Turn): Promise<Answer<'open'>> {
     turn.report('Starting the device');
@@ -96,18 +99,8 @@ export class Session implements Handlers {
     const recognizer = this.#model();
     const embedding = this.#embedding;
     if (embedding === undefined) throw missing('video');
-    const tooLong = await recognizer.longLabels(asked);
-    const leftOut = new Set(tooLong.map(({ label }) => label));
-    const labels = asked.filter((label) => !leftOut.has(label));
-    if (labels.length === 0) return { ...nothingScored, tooLong };
-    // Part by part, so that a person may change their mind; the texts are kept.
-    const portion = labelsAtOnce(recognizer);
-    for (let first = 0; first < labels.length; first += portion) {
-      turn.report('Reading the labels', first, labels.length);
-      await turn.breathe();
-      await recognizer.embedLabels(labels.slice(first, first + portion), { signal: turn.signal });
-    }
-    const prompts = await recognizer.embedLabels(labels, { signal: turn.signal });
+    const { labels, tooLong, prompts } = await readLabels(recognizer, asked, turn);
+    if (prompts === undefined) return { ...nothingScored, tooLong };
     const { probabilities, sampled, windows } = scoreViews(embedding, prompts, labels);
     return {
       labels,
@@ -119,6 +112,17 @@ export class Session implements Handlers {
     };
   }
 
+  follow(ask: Ask<'follow'>, turn: Turn): Promise<Answer<'follow'>> {
+    return this.#live.follow(this.#model(), ask, turn);
+  }
+
+  async look(ask: Ask<'look'>, turn: Turn): Promise<Answer<'look'>> {
+    const device = this.#device;
+    if (device === undefined) throw missing('device');
+    const report = await this.#live.look(ask, turn);
+    return { ...report, liveBytes: (await device.memory()).live };
+  }
+
   #model(): Recognizer {
     if (this.#recognizer === undefined) throw missing('model');
     return this.#recognizer;
@@ -126,6 +130,7 @@ export class Session implements Handlers {
 
   async #forgetModel(): Promise<void> {
     this.#embedding = undefined;
+    this.#live.forget();
     await this.#recognizer?.close();
     for (const parameter of this.#opened?.model.parameters() ?? []) parameter.dispose();
     this.#recognizer = undefined;
@@ -141,11 +146,6 @@ const nothingScored: Omit<ScoreReport, 'tooLong'> = {
   windows: [],
   runs: [],
 };
-
-/** Labels that are encoded before messages are heard again: a second's work or so of a small text tower, and of a large one. */
-function labelsAtOnce({ model }: Recognizer): number {
-  return model.clip.sizes.text.width > 128 ? 4 : 32;
-}
 
 /** Text features of one model, for as long as it is there. */
 function textMemory(): TextCache {

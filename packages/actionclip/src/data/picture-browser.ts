@@ -1,5 +1,6 @@
 /** Pictures as clips in a browser, still or moving: the browser decodes them, and what is transparent becomes white. */
 
+import { CanvasReader } from './canvas-reader.ts';
 import { DataError, messageOf } from './errors.ts';
 import type { DamageHandling, FrameSource } from './frame-source.ts';
 import { defaultFramesPerSecond, type FrameStamps } from './frame-times.ts';
@@ -81,19 +82,7 @@ async function imageOf({ bytes, decoder, frames }: OpenedPicture, frameIndex: nu
   try {
     const [width, height] =
       shown instanceof ImageBitmap ? [shown.width, shown.height] : [shown.displayWidth, shown.displayHeight];
-    const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-    if (context === null) throw new DataError('there is no canvas to draw a picture on', 'close other pages');
-    context.fillStyle = 'white';
-    context.fillRect(0, 0, width, height);
-    context.drawImage(shown, 0, 0);
-    const pixels = context.getImageData(0, 0, width, height).data;
-    const data = new Uint8Array(3 * width * height);
-    for (let from = 0, to = 0; to < data.length; from += 4, to += 3) {
-      data[to] = pixels[from] as number;
-      data[to + 1] = pixels[from + 1] as number;
-      data[to + 2] = pixels[from + 2] as number;
-    }
-    return { width, height, data };
+    return new CanvasReader().read(shown, width, height);
   } finally {
     shown.close();
   }

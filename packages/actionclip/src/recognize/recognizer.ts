@@ -14,6 +14,7 @@ import type { ActionCLIP } from '../model/action-clip.ts';
 import { TEMPLATE_SETS } from '../prompts/template-sets.ts';
 import { embedVideo } from './embed.ts';
 import { scoreViews } from './score.ts';
+import { type FrameStream, TowerStream } from './stream.ts';
 import { VideoTowers } from './towers.ts';
 import type {
   Classification,
@@ -104,6 +105,14 @@ export class Recognizer {
    */
   embedVideo(source: FrameSource, options: ViewOptions = {}): Promise<VideoEmbedding> {
     return embedVideo(this.#towers, source, options, this.#options.shortSide);
+  }
+
+  /**
+   * Features of the last seconds of frames that go on and on, such as those of a webcam.
+   * @throws RecognitionError for a span that is not above 0.
+   */
+  stream(seconds: number): FrameStream {
+    return new TowerStream(this.#towers, seconds, this.#options.shortSide);
   }
 
   /** Probabilities of labels in a video, from its frames on. */

@@ -45,17 +45,18 @@ export class VideoTowers {
   /**
    * Features of at most a batch of pictures, not normalised: one row each, or those of the clip that they are.
    * @param pictures S x S each.
+   * @param batch Pictures that are encoded at once, where the model sees each by itself.
    */
-  async encode(pictures: readonly Image[]): Promise<Float32Array> {
+  async encode(pictures: readonly Image[], batch: number = this.batch): Promise<Float32Array> {
     const { embedding, vision } = this.model.clip.sizes;
     const side = vision.resolution;
     const stacked = stackFrames(pictures, side);
     let bytes = stacked;
-    if (pictures.length < this.batch) {
-      bytes = new Uint8Array(this.batch * 3 * side * side);
+    if (pictures.length < batch) {
+      bytes = new Uint8Array(batch * 3 * side * side);
       bytes.set(stacked);
     }
-    const input = tensor(bytes, { shape: [this.batch, 3, side, side] });
+    const input = tensor(bytes, { shape: [batch, 3, side, side] });
     const rows = await evaluateRows(this.model, this.#pictures, input);
     return this.model.perFrame ? rows.subarray(0, pictures.length * embedding) : rows;
   }
