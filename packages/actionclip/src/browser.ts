@@ -6,6 +6,7 @@ export { type CheckpointContents, openCheckpoint } from './checkpoints/contents.
 export { CheckpointError } from './checkpoints/errors.ts';
 export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
 export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
+export { modelFileParts } from './checkpoints/own-layout.ts';
 export { CanvasReader } from './data/canvas-reader.ts';
 export { DataError } from './data/errors.ts';
 export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit } from './data/frame-source.ts';
@@ -22,6 +23,7 @@ export { type CleanedLabels, cleanLabels, type LabelCleaningMode } from './promp
 export { parseTemplates, TEMPLATE_SETS, type TemplateSetName, templateSet } from './prompts/template-sets.ts';
 export { formatPrompts, PromptError, type PromptTemplate, TEMPLATES, type TemplateKind } from './prompts/templates.ts';
 export { RecognitionError } from './recognize/errors.ts';
+export { FrameEncoder, someFrames } from './recognize/frame-encoder.ts';
 export { recognizerOf } from './recognize/of-checkpoint.ts';
 export { type NamedVideo, Recognizer, type RecognizerOptions } from './recognize/recognizer.ts';
 export { scoreViews } from './recognize/score.ts';
@@ -36,3 +38,7 @@ export type {
   ViewOptions,
   WindowScore,
 } from './recognize/types.ts';
+export { goesOn, type HeadModel, headModel, TRAINED_HEADS, type TrainedHeadName } from './train/head-model.ts';
+export { HeadScores, shareRight } from './train/head-scores.ts';
+export { type FeatureClip, type HeadStep, type HeadTrainingOptions, trainHead } from './train/head-training.ts';
+export { ENOUGH_TO_HOLD_OUT, heldOutPlaces } from './train/held-out.ts';

@@ -15,6 +15,7 @@ import { interpolateWeights } from './interpolate-weights.ts';
 import { requireWholeModel } from './model-shapes.ts';
 import { isTemporal } from './names.ts';
 import { headsBeside } from './open-model.ts';
+import { ownMetadata } from './own-layout.ts';
 import type { FloatDtype } from './precision.ts';
 import { transformersConfig } from './transformers-config.ts';
 import {
@@ -115,18 +116,6 @@ async function write(
 
 /** What transformers asks of a file that it is to read. */
 const FOR_TORCH: ReadonlyMap<string, string> = new Map([['format', 'pt']]);
-
-/** Tells the file from those of training runs, which hold the optimizer's state too. */
-export const MODEL_FORMAT = 'actionclip-model';
-
-function ownMetadata(description: ModelDescription, labels: DescribedCheckpoint['labels']): Map<string, string> {
-  const metadata = new Map([
-    ['format', MODEL_FORMAT],
-    ['description', JSON.stringify(description)],
-  ]);
-  if (labels !== undefined) metadata.set('labels', JSON.stringify(labels));
-  return metadata;
-}
 
 function temporalParts(weights: ReadableTensors, { shift }: ModelDescription): string[] {
   return [...[...weights.keys()].filter(isTemporal), ...(shift ? ['shift'] : [])];

@@ -45,8 +45,8 @@ export function scoreViews(
   };
 }
 
-/** The mean over views of what `scoreTemplates` gives for each. */
-function viewProbabilities({ rows, width }: FeatureRows, prompts: PromptFeatures): Float64Array {
+/** The mean over views, each a unit row, of what `scoreTemplates` gives for each. */
+export function viewProbabilities({ rows, width }: FeatureRows, prompts: PromptFeatures): Float64Array {
   const views = rows.length / width;
   const { templates, classes } = prompts;
   const similarities = new Float64Array(views * templates * classes);

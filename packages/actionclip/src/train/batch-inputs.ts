@@ -50,12 +50,12 @@ export function drawTexts(
   return rowsOf(features.rows, new Float32Array(prompts.length * features.width), prompts);
 }
 
-/** Some rows of a table, [rows, length]. */
-function rowsOf<Values extends Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
+/** Some rows of a table, [rows, length], put into values of that size. */
+export function rowsOf<Values extends Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
   table: Int32Array | Float32Array,
   values: Values,
   chosen: readonly number[],
-): HostInput {
+): HostInput & { readonly data: Values } {
   const length = values.length / chosen.length;
   chosen.forEach((row, at) => {
     values.set(table.subarray(row * length, (row + 1) * length), at * length);

@@ -17,7 +17,7 @@ import { type Frozen, isTrained } from './freezing.ts';
 import { type NamedGroup, type NamedParameters, splitGroups } from './parameter-groups.ts';
 
 /** The released code's, in place of PyTorch's 0.9 and 0.999. */
-const betas = [0.9, 0.98] as const;
+export const RELEASED_BETAS = [0.9, 0.98] as const;
 const epsilon = 1e-8;
 /** Fixed in the released code for Adam, where it is added to the gradient. */
 const adamWeightDecay = 0.2;
@@ -62,11 +62,13 @@ const clipAndHead = (
 const optimizers: Readonly<Record<SolverConfig['optimizer'], OptimizerKind>> = {
   adamw: {
     groups: everyTower,
-    build: (groups, { weightDecay }, options) => new AdamW(groups, { ...options, betas, epsilon, weightDecay }),
+    build: (groups, { weightDecay }, options) =>
+      new AdamW(groups, { ...options, betas: RELEASED_BETAS, epsilon, weightDecay }),
   },
   adam: {
     groups: clipAndHead,
-    build: (groups, _, options) => new Adam(groups, { ...options, betas, epsilon, weightDecay: adamWeightDecay }),
+    build: (groups, _, options) =>
+      new Adam(groups, { ...options, betas: RELEASED_BETAS, epsilon, weightDecay: adamWeightDecay }),
   },
   sgd: {
     groups: clipAndHead,
