@@ -33,6 +33,11 @@ export class Device {
     return this.opening;
   }
 
+  /** Whether it was given up: it computes nothing any more. */
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
   /** Runs `work` after all work given before it: programs take effect in the order in which they were asked for. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     this.waiting++;

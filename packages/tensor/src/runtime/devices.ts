@@ -75,20 +75,24 @@ export interface Choice {
 let automatic: Promise<Choice> | undefined;
 let chosen: Device | undefined;
 
-/** WebGPU where there is a real adapter, else WebAssembly. The choice is made once for the process. */
-export function automaticDevice(): Promise<Choice> {
-  automatic ??= (async () => {
-    const gpu = factories.webgpu({});
-    try {
-      const backend = await gpu.backend();
-      return { device: gpu, reason: `WebGPU on ${backend.description}` };
-    } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
-      const device = factories.wasm({});
-      return { device, reason: `WebAssembly, since ${error.message}` };
-    }
-  })();
+/** WebGPU where there is a real adapter, else WebAssembly. The choice is made once, and again where its device was closed. */
+export async function automaticDevice(): Promise<Choice> {
+  const before = automatic;
+  if ((await before)?.device.isClosed && automatic === before) automatic = undefined;
+  automatic ??= choose();
   return automatic;
+}
+
+async function choose(): Promise<Choice> {
+  const gpu = factories.webgpu({});
+  try {
+    const backend = await gpu.backend();
+    return { device: gpu, reason: `WebGPU on ${backend.description}` };
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    const device = factories.wasm({});
+    return { device, reason: `WebAssembly, since ${error.message}` };
+  }
 }
 
 /**
