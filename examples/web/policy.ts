@@ -1,4 +1,7 @@
-/** What the page may load and run: its own files and nothing else. The engine makes its threads of blobs. */
+/**
+ * What the page may load and run: its own files and nothing else. The engine makes its threads of blobs. It may connect
+ * to the Hugging Face hub, for weights that a person names, and to the hosts of its storage, all of which are below hf.co.
+ */
 
 const directives: Readonly<Record<string, string>> = {
   'default-src': "'none'",
@@ -6,7 +9,7 @@ const directives: Readonly<Record<string, string>> = {
   'style-src': "'self'",
   'img-src': "'self' blob:",
   'media-src': 'blob:',
-  'connect-src': "'self'",
+  'connect-src': "'self' https://huggingface.co https://*.hf.co",
   'worker-src': "'self' blob:",
   'base-uri': "'none'",
   'form-action': "'none'",

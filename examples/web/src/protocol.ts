@@ -16,9 +16,10 @@ export interface DeviceReport {
   readonly features: readonly string[];
 }
 
-/** Weights that a person picked, or that are fetched from beside the page. */
+/** Weights that a person picked, that they named on the hub, or that are fetched from beside the page. */
 export type WeightsChoice =
   | { readonly name: string; readonly blob: Blob }
+  | { readonly name: string; readonly hub: string }
   | { readonly name: string; readonly address: string };
 
 export interface ModelReport {

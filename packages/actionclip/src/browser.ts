@@ -2,11 +2,13 @@
 
 export { modelOf, type OpenedCheckpoint, type OpenModelOptions } from './checkpoints/build-model.ts';
 export { type ByteSource, blobSource, memorySource } from './checkpoints/byte-source.ts';
-export { type CheckpointContents, openCheckpoint } from './checkpoints/contents.ts';
+export { type CheckpointContents, contentsOf, openCheckpoint } from './checkpoints/contents.ts';
 export { CheckpointError } from './checkpoints/errors.ts';
+export { readHuggingFaceConfig } from './checkpoints/hugging-face-config.ts';
 export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints/load.ts';
 export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
 export { modelFileParts } from './checkpoints/own-layout.ts';
+export { openShards, readShardIndex } from './checkpoints/shards.ts';
 export { CanvasReader } from './data/canvas-reader.ts';
 export { DataError } from './data/errors.ts';
 export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit } from './data/frame-source.ts';
@@ -17,6 +19,11 @@ export { type TimeRange, trimmed } from './data/trimmed.ts';
 export { type BrowserVideoOptions, openVideoInBrowser } from './data/video-browser.ts';
 export type { LongLabel } from './evaluate/prompt-tokens.ts';
 export { promptKey, type TextCache, type TextCacheSpace, textSpace } from './evaluate/text-cache.ts';
+export { isShardIndex } from './hub/choose-files.ts';
+export { HubError } from './hub/errors.ts';
+export { parseHubName, type RepositorySource, type WeightsSource } from './hub/names.ts';
+export { type HubAccess, type HubFile, HubRepository } from './hub/repository.ts';
+export { fetchWeightFiles, type WeightFiles, type WeightFilesKeeper } from './hub/weight-files.ts';
 export { InterruptedError } from './interrupted.ts';
 export { ActionCLIP, type ActionClipOptions } from './model/action-clip.ts';
 export { type CleanedLabels, cleanLabels, type LabelCleaningMode } from './prompts/label-cleaning.ts';

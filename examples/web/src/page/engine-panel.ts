@@ -12,6 +12,7 @@ const isDeviceChoice = (value: string): value is DeviceChoice =>
 
 export class EnginePanel {
   readonly #facts = byId('facts', HTMLDListElement);
+  readonly #choose: (choice: WeightsChoice) => void;
   readonly #known: { device?: DeviceReport; model?: ModelReport; video?: VideoReport } = {};
 
   /** @param shipped The weights that come with the page. */
@@ -28,7 +29,7 @@ export class EnginePanel {
     const input = byId('weights-input', HTMLInputElement);
     const name = byId('weights-name', HTMLElement);
     const back = byId('shipped-weights', HTMLButtonElement);
-    const choose = (weights: WeightsChoice): void => {
+    this.#choose = (weights) => {
       name.textContent = weights.name;
       back.hidden = weights === shipped;
       events.weights(weights);
@@ -36,13 +37,18 @@ export class EnginePanel {
     name.textContent = shipped.name;
     input.addEventListener('change', () => {
       const [file] = input.files ?? [];
-      if (file !== undefined) choose({ name: file.name, blob: file });
+      if (file !== undefined) this.choose({ name: file.name, blob: file });
       input.value = '';
     });
     back.addEventListener('click', () => {
-      choose(shipped);
+      this.choose(shipped);
       input.focus();
     });
+  }
+
+  /** Takes weights as a person does. */
+  choose(weights: WeightsChoice): void {
+    this.#choose(weights);
   }
 
   showDevice(device: DeviceReport): void {

@@ -7,6 +7,7 @@ import { Bars } from './bars.ts';
 import { byId, percent } from './dom.ts';
 import { EnginePanel } from './engine-panel.ts';
 import { Frames } from './frames.ts';
+import { HubPanel } from './hub-panel.ts';
 import { LabelEditor } from './labels.ts';
 import { LiveRecognition } from './live.ts';
 import { LiveView } from './live-view.ts';
@@ -86,7 +87,10 @@ export function startRecognition(): void {
           if (labels.allLeftOut) clearResult('watch');
         },
       },
-      failed: (_stage, error) => showFailure(error.message),
+      failed: (stage, error) => {
+        showFailure(error.message);
+        if (stage === 'load') void hub.showKept();
+      },
       cancelled: () => showFailure('The work was stopped.'),
       idle: () => {
         busy(false);
@@ -101,6 +105,7 @@ export function startRecognition(): void {
       pipeline.set('load', { weights, clipMerges });
     },
   });
+  const hub = new HubPanel((choice) => engine.choose(choice), showFailure);
   const videoPanel = new VideoPanel((chosen) => {
     live.stop();
     video = chosen;
@@ -182,6 +187,7 @@ export function startRecognition(): void {
     model = loaded;
     labels.leaveOut([]);
     engine.showModel(loaded);
+    void hub.showKept();
     const own = parts.preset.querySelector<HTMLOptionElement>('option[value="own"]');
     if (own !== null) {
       own.disabled = loaded.labels.length === 0;

@@ -7,7 +7,7 @@ import { type CheckpointContents, contentsOf, openTensorFile, type TensorFile } 
 import { CheckpointError } from './errors.ts';
 import { type Checkpoint, readContents } from './load.ts';
 import { openSafetensors } from './safetensors-source.ts';
-import { joinShards, readShardIndex } from './shards.ts';
+import { openShards, readShardIndex, shardNames } from './shards.ts';
 import { readable, writeSafetensors } from './write.ts';
 
 /**
@@ -51,12 +51,10 @@ export async function withTensorFile<Result>(
   const file = await checkpointPath(path);
   if (!file.endsWith(INDEX_ENDING)) return withFile(file, async (bytes) => use(await openTensorFile(bytes)));
   const index = await withFile(file, readShardIndex);
-  const names = [...new Set(index.fileOf.values())];
+  const names = shardNames(index);
   const paths = names.map((name) => join(dirname(file), name));
   return withFiles(paths, async (sources) => {
-    const opened = new Map<string, TensorFile>();
-    for (const [i, name] of names.entries()) opened.set(name, await openTensorFile(sources[i] as ByteSource));
-    return use(joinShards(index, opened));
+    return use(await openShards(index, new Map(sources.map((bytes, i) => [names[i] ?? '', bytes]))));
   });
 }
 

@@ -1,6 +1,6 @@
 /** Checkpoints in several files, as Hugging Face has them: an index in JSON names the file of each tensor. Runs in browsers. */
 import type { ByteSource } from './byte-source.ts';
-import type { TensorFile } from './contents.ts';
+import { openTensorFile, type TensorFile } from './contents.ts';
 import { CheckpointError } from './errors.ts';
 import { firstFew } from './first-few.ts';
 
@@ -45,12 +45,30 @@ function weightMap(text: string): object | undefined {
 const notAnIndex = (source: string, problem: string): CheckpointError =>
   new CheckpointError(`${source}: not an index of a checkpoint in several files (${problem})`, 'fetch it again');
 
+/** The files that an index names. */
+export const shardNames = ({ fileOf }: ShardIndex): string[] => [...new Set(fileOf.values())];
+
+/**
+ * Opens the files of an index as one.
+ * @param files Beside the index, by name.
+ * @throws CheckpointError where one of them is absent or damaged, or lacks a tensor that the index says it has.
+ */
+export async function openShards(index: ShardIndex, files: ReadonlyMap<string, ByteSource>): Promise<TensorFile> {
+  const opened = new Map<string, TensorFile>();
+  for (const name of shardNames(index)) {
+    const file = files.get(name);
+    if (file === undefined) throw new CheckpointError(`${index.source}: ${name} is not there`, 'fetch it as well');
+    opened.set(name, await openTensorFile(file));
+  }
+  return joinShards(index, opened);
+}
+
 /**
  * The tensors that an index names, as one file.
  * @param files By the names in the index.
  * @throws CheckpointError where a tensor is not in the file that the index names.
  */
-export function joinShards({ source, fileOf }: ShardIndex, files: ReadonlyMap<string, TensorFile>): TensorFile {
+function joinShards({ source, fileOf }: ShardIndex, files: ReadonlyMap<string, TensorFile>): TensorFile {
   const held = new Map([...files].map(([name, file]) => [name, new Set(file.paths)]));
   const absent = [...fileOf]
     .filter(([path, file]) => !held.get(file)?.has(path))

@@ -1,13 +1,7 @@
 /** Digests of files: SHA-256, and what Git calls a file by. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-
-export interface Digest {
-  /** `git` is the SHA-1 of a header with the length, then the bytes: the hub's name for files outside of LFS. */
-  readonly algorithm: 'sha256' | 'git';
-  /** In small hexadecimal digits. */
-  readonly value: string;
-}
+import type { Digest } from './repository.ts';
 
 /** A digest under way. */
 export interface RunningDigest {

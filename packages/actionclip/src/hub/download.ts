@@ -7,9 +7,10 @@ import { dirname } from 'node:path';
 import { writeFileAtomically } from '../checkpoints/atomic-file.ts';
 import { codeOf } from '../data/errors.ts';
 import { InterruptedError, throwIfInterrupted } from '../interrupted.ts';
-import { type Digest, digestFile, type RunningDigest, startDigest } from './digest.ts';
+import { digestFile, type RunningDigest, startDigest } from './digest.ts';
 import { diskError, HubError, networkHint, reasonOf, statusError, TransientError } from './errors.ts';
 import { withLock } from './lock.ts';
+import type { Digest } from './repository.ts';
 import { isTransient, withRetries } from './retry.ts';
 import { type Answer, send } from './transport.ts';
 

@@ -7,8 +7,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { writeFileAtomically } from '../checkpoints/atomic-file.ts';
 import { codeOf } from '../data/errors.ts';
 import { chooseWeights, isShardIndex, shardsOf } from './choose-files.ts';
-
-export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
+import { isCommit } from './names.ts';
 
 /** One repository in the cache. */
 export class CachedRepository {

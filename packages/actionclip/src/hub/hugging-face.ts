@@ -1,26 +1,22 @@
 /** Weights of Hugging Face's repositories: asking the hub what there is, and fetching it into the shared cache. */
 import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { codeOf } from '../data/errors.ts';
 import { InterruptedError } from '../interrupted.ts';
-import { chooseWeights, isShardIndex, shardsOf } from './choose-files.ts';
-import type { Digest } from './digest.ts';
 import { type DownloadOptions, download } from './download.ts';
 import { diskError, HubError, networkHint, reasonOf, statusError } from './errors.ts';
-import { CachedRepository, isCommit, isFile } from './hub-cache.ts';
-import { isSafeFileName, type RepositorySource } from './names.ts';
+import { CachedRepository, isFile } from './hub-cache.ts';
+import { isCommit, type RepositorySource } from './names.ts';
+import { type HubFile, HubRepository } from './repository.ts';
 import { isTransient, withRetries } from './retry.ts';
 import { type HubSettings, hubSettings } from './settings.ts';
 import { send } from './transport.ts';
+import { fetchWeightFiles } from './weight-files.ts';
 
 export interface FetchOptions extends Pick<DownloadOptions, 'signal' | 'onProgress' | 'firstPause' | 'patience'> {
   /** Takes sentences for the person who waits: what a branch was resolved to, what has no known digest. */
   readonly onNote?: ((note: string) => void) | undefined;
 }
-
-/** More files than this are no repository of weights, and would fill the memory. */
-const MOST_FILES = 10_000;
 
 /**
  * The path of a repository's weights in the cache of Hugging Face's libraries, fetched where they are not there; of
@@ -35,14 +31,20 @@ export async function fetchRepository(source: RepositorySource, options: FetchOp
   const there = kept && (await cached.weights(kept, source.file));
   if (there) return there;
   if (settings.offline) throw offlineError(source, settings, cached);
-  const hub = new Hub(source, settings, options);
+  const hub = new HubRepository(source, {
+    endpoint: settings.endpoint,
+    ask: (url) => askHub(url, settings, options),
+  });
   try {
     const commit = pinned ?? (await hub.commit());
     if (pinned === undefined) {
       options.onNote?.(`${source.repository}@${source.revision} is commit ${commit}`);
       await cached.keepCommit(source.revision, commit);
     }
-    return (await cached.weights(commit, source.file)) ?? (await fetchWeights(hub, cached, commit, source, options));
+    return (
+      (await cached.weights(commit, source.file)) ??
+      (await fetchWeights(hub, cached, commit, source, settings, options))
+    );
   } catch (error) {
     if (error instanceof HubError || error instanceof InterruptedError) throw error;
     const onDisk = diskError(settings.cache, error);
@@ -57,141 +59,55 @@ export async function fetchRepository(source: RepositorySource, options: FetchOp
   }
 }
 
+/** Gives the path of the weights, once they are in the cache. */
 async function fetchWeights(
-  hub: Hub,
+  hub: HubRepository,
   cached: CachedRepository,
   commit: string,
   source: RepositorySource,
+  settings: HubSettings,
   options: FetchOptions,
 ): Promise<string> {
-  const files = await hub.files(commit);
-  const chosen = chooseWeights(new Set(files.keys()), source.file);
-  if (chosen === undefined) throw nothingThere(source, commit, [...files.keys()]);
-  const fetchOne = async (name: string): Promise<string> => {
-    const entry = files.get(name);
-    if (entry === undefined) {
-      throw new HubError(`${chosen} of ${source.repository} names ${name}, which is not there`, 'choose another file');
-    }
+  const fetchOne = async ({ name, address, digest, size }: HubFile): Promise<string> => {
     const path = cached.file(commit, name);
     if (await isFile(path)) return path;
-    const digest = digestOf(entry, name === source.file ? source.sha256 : undefined);
-    const blob = cached.blob(digest.value);
-    await download(hub.address(commit, name), blob, {
+    await download(address, cached.blob(digest.value), {
       ...options,
       ...(options.onProgress && { onProgress: (progress) => options.onProgress?.({ ...progress, name }) }),
-      headers: hub.authorization,
+      headers: authorization(settings),
       digest,
-      size: entry.lfs?.size ?? entry.size,
+      size,
     });
     return cached.link(commit, name, digest.value);
   };
-  if (files.has('config.json')) await fetchOne('config.json');
-  const path = await fetchOne(chosen);
-  if (isShardIndex(chosen)) {
-    for (const shard of shardsOf(chosen, await readFile(path, 'utf8'))) await fetchOne(shard);
-  }
-  return path;
+  const keeper = { fetch: fetchOne, text: (path: string) => readFile(path, 'utf8') };
+  const { chosen } = await fetchWeightFiles(hub, source, commit, keeper);
+  return cached.file(commit, chosen);
 }
 
-/** @throws HubError where the hub gives none, or not the one that is known */
-function digestOf({ path, lfs, oid }: ListFileEntry, known: string | undefined): Digest {
-  const digest: Digest = lfs ? { algorithm: 'sha256', value: lfs.oid } : { algorithm: 'git', value: oid ?? '' };
-  if (!(digest.algorithm === 'git' ? /^[0-9a-f]{40}$/ : /^[0-9a-f]{64}$/).test(digest.value)) {
-    throw new HubError(`The hub gives no digest of ${path}`, 'check HF_ENDPOINT');
-  }
-  if (known !== undefined && digest.value !== known) {
-    throw new HubError(
-      `The hub has other bytes for ${path} than are known (${digest.value}, expected ${known})`,
-      'check HF_ENDPOINT',
-    );
-  }
-  return digest;
-}
+const authorization = ({ token }: HubSettings): Record<string, string> =>
+  token === undefined ? {} : { authorization: `Bearer ${token}` };
 
-/** What the hub says of one repository. */
-class Hub {
-  readonly #source: RepositorySource;
-  readonly #settings: HubSettings;
-  readonly #options: FetchOptions;
-
-  constructor(source: RepositorySource, settings: HubSettings, options: FetchOptions) {
-    this.#source = source;
-    this.#settings = settings;
-    this.#options = options;
-  }
-
-  get authorization(): Record<string, string> {
-    const { token } = this.#settings;
-    return token === undefined ? {} : { authorization: `Bearer ${token}` };
-  }
-
-  address(commit: string, name: string): string {
-    const path = name.split('/').map(encodeURIComponent).join('/');
-    return `${this.#settings.endpoint}/${this.#source.repository}/resolve/${commit}/${path}`;
-  }
-
-  /** The full commit of a branch or tag. */
-  async commit(): Promise<string> {
-    const { repository, revision } = this.#source;
-    const { sha } = await modelInfo({ name: repository, revision, additionalFields: ['sha'], ...this.#access });
-    if (!isCommit(sha))
-      throw new HubError(`The hub gives no commit for ${repository}@${revision}`, 'check HF_ENDPOINT');
-    return sha;
-  }
-
-  /** The files of a commit by name. @throws HubError where a name leads out of the repository */
-  async files(commit: string): Promise<Map<string, ListFileEntry>> {
-    const files = new Map<string, ListFileEntry>();
-    for await (const entry of listFiles({
-      repo: { type: 'model', name: this.#source.repository },
-      revision: commit,
-      recursive: true,
-      ...this.#access,
-    })) {
-      if (entry.type !== 'file') continue;
-      if (!isSafeFileName(entry.path)) {
-        throw new HubError(
-          `${this.#source.repository} has a file named ${JSON.stringify(entry.path)}`,
-          'such a name could lead out of the cache, so nothing is taken from there',
-        );
+/** Asks the hub for something small, with the proxies, retries and errors of downloads. */
+function askHub(url: string, settings: HubSettings, { signal, firstPause, patience }: FetchOptions): Promise<Response> {
+  const own = new URL(url).origin === new URL(settings.endpoint).origin;
+  return withRetries(
+    async () => {
+      const { status, header, body, close } = await send(url, {
+        headers: { accept: 'application/json', ...(own && authorization(settings)) },
+        signal,
+        ...(patience === undefined ? {} : { patience }),
+      });
+      if (status !== 200) {
+        close();
+        throw statusError(url, status, header('retry-after'));
       }
-      if (files.size === MOST_FILES) {
-        throw new HubError(
-          `${this.#source.repository} has over ${MOST_FILES} files`,
-          'name the file: hub:owner/name/file',
-        );
-      }
-      files.set(entry.path, entry);
-    }
-    return files;
-  }
-
-  get #access(): { hubUrl: string; fetch: typeof fetch } {
-    return { hubUrl: this.#settings.endpoint, fetch: (input) => this.#ask(String(input)) };
-  }
-
-  /** The hub's library asks through this, so that proxies, retries and errors are the same for all. */
-  #ask(url: string): Promise<Response> {
-    const { signal, firstPause, patience } = this.#options;
-    const own = new URL(url).origin === new URL(this.#settings.endpoint).origin;
-    return withRetries(
-      async () => {
-        const { status, header, body, close } = await send(url, {
-          headers: { accept: 'application/json', ...(own && this.authorization) },
-          signal,
-          ...(patience === undefined ? {} : { patience }),
-        });
-        if (status !== 200) {
-          close();
-          throw statusError(url, status, header('retry-after'));
-        }
-        const link = header('link');
-        const text = Buffer.concat(await Readable.from(body).toArray());
-        return new Response(text, { status, ...(link === undefined ? {} : { headers: { link } }) });
-      },
-      { signal, ...(firstPause === undefined ? {} : { firstPause }) },
-    );
-  }
+      const link = header('link');
+      const text = Buffer.concat(await Readable.from(body).toArray());
+      return new Response(text, { status, ...(link === undefined ? {} : { headers: { link } }) });
+    },
+    { signal, ...(firstPause === undefined ? {} : { firstPause }) },
+  );
 }
 
 const pageOf = ({ repository, revision }: RepositorySource, { endpoint }: HubSettings): string =>
@@ -226,14 +142,5 @@ function unreachable(
     `${settings.endpoint} cannot be reached (${reasonOf(error) || codeOf(error)})`,
     `${networkHint(error)}; without a network, ${kept}${byHand(source, settings, cached)}`,
     { cause: error },
-  );
-}
-
-function nothingThere({ repository, file }: RepositorySource, commit: string, names: readonly string[]): HubError {
-  const shown = names.slice(0, 20).join(', ') || 'nothing';
-  const rest = names.length > 20 ? ` and ${names.length - 20} more` : '';
-  return new HubError(
-    `${repository} at commit ${commit} has ${file === undefined ? 'no weights under the usual names' : `no file ${file}`}`,
-    `it has ${shown}${rest}; name one of them as hub:${repository}/FILE`,
   );
 }

@@ -179,6 +179,9 @@ export function parseHubName(text: string): WeightsSource {
   };
 }
 
+/** Whether a revision is a full commit, which never changes. */
+export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
+
 /**
  * Whether a name of a file stays inside of the folder that it is joined to, on every system: relative, no `..`, no
  * drive, no backslash, no control characters.
