@@ -142,7 +142,7 @@ export interface Calls {
   readonly look: {
     readonly ask: {
       /** Given away: the worker closes it. */
-      readonly frame: ImageBitmap;
+      readonly frame: VideoFrame | ImageBitmap;
       /** Seconds, of any clock that goes on. */
       readonly time: number;
       /** Whether frames before it have nothing to do with it. */

@@ -9,11 +9,11 @@ export { type Checkpoint, convertStateDict, readCheckpoint } from './checkpoints
 export { type MatchedStateDict, type MatchOptions, matchStateDict } from './checkpoints/match.ts';
 export { modelFileParts } from './checkpoints/own-layout.ts';
 export { openShards, readShardIndex } from './checkpoints/shards.ts';
-export { CanvasReader } from './data/canvas-reader.ts';
 export { DataError } from './data/errors.ts';
 export type { ChosenFrames, DamageHandling, FrameChoice, FrameSource, FrameVisit } from './data/frame-source.ts';
 export { type Image, ImageError } from './data/image/image.ts';
 export { resize } from './data/image/resample.ts';
+export { LiveFrameReader } from './data/live-frame.ts';
 export { type FrameSampling, sampleFrames } from './data/sampling.ts';
 export { type TimeRange, trimmed } from './data/trimmed.ts';
 export { type BrowserVideoOptions, openVideoInBrowser } from './data/video-browser.ts';

@@ -204,6 +204,7 @@ export {
 } from './prompts/templates.ts';
 
 export {
+  type BeforeBatch,
   bestLabels,
   bestOverTime,
   type Classification,
@@ -211,6 +212,7 @@ export {
   type EmbeddedFrame,
   type EmbeddedWindow,
   type EmbeddingOutcome,
+  type FrameStream,
   type LabelOptions,
   type NamedVideo,
   type OpenRecognizerOptions,
@@ -219,6 +221,7 @@ export {
   Recognizer,
   type RecognizerOptions,
   type SampledFrame,
+  type StreamedFrame,
   scoreViews,
   type VideoEmbedding,
   type VideoOutcome,

@@ -4,7 +4,7 @@
  */
 import { element } from './dom.ts';
 
-/** Pixels across that are asked for; what is wider is made smaller. */
+/** Pixels across that are asked for. */
 const widestFrame = 640;
 /** The browser shows a camera's frames when it draws, some milliseconds early or late: that much of a period. */
 const leeway = 0.25;
@@ -26,8 +26,11 @@ const reasons: Readonly<Record<string, string>> = {
 const insecure = 'Browsers give the webcam only to pages that were loaded over https or from localhost.';
 const gone = 'The webcam was unplugged or taken away.';
 
+/** A frame as the camera stores it, or a bitmap where the browser has no WebCodecs. */
+export type CameraFrame = VideoFrame | ImageBitmap;
+
 /** Takes a frame over until its promise is settled, which does not reject; it may hand the frame on by transfer. */
-export type TakeFrame = (frame: ImageBitmap, seconds: number) => Promise<void>;
+export type TakeFrame = (frame: CameraFrame, seconds: number) => Promise<void>;
 
 /**
  * Asks for the webcam and starts it.
@@ -153,7 +156,9 @@ class Delivery {
   }
 }
 
-function pictureOf(video: HTMLVideoElement): Promise<ImageBitmap> {
+/** What the video shows. Bitmaps of every frame would fill hundreds of megabytes of the browser's cache of pictures. */
+async function pictureOf(video: HTMLVideoElement): Promise<CameraFrame> {
+  if ('VideoFrame' in globalThis) return new VideoFrame(video);
   if (video.videoWidth <= widestFrame) return createImageBitmap(video);
   return createImageBitmap(video, { resizeWidth: widestFrame, resizeQuality: 'high' });
 }

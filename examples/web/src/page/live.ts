@@ -1,6 +1,6 @@
 /** Live recognition: the webcam's frames to the worker, one at a time, and what came of each to the page. */
 import type { Ask, LookReport } from '../protocol.ts';
-import { type Camera, CameraError, openCamera } from './camera.ts';
+import { type Camera, CameraError, type CameraFrame, openCamera } from './camera.ts';
 import { byId } from './dom.ts';
 
 /** Of the time that a turn takes, and of the time from one to the next: the newest counts so much. */
@@ -108,7 +108,7 @@ export class LiveRecognition {
     }
   }
 
-  async #take(frame: ImageBitmap, time: number): Promise<void> {
+  async #take(frame: CameraFrame, time: number): Promise<void> {
     const { signal } = this.#wanted;
     const started = performance.now();
     const report = await this.#events.look({ frame, time, restart: this.#isFirst }, signal);

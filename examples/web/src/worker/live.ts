@@ -1,5 +1,5 @@
 /** Frames of a webcam against labels: what the worker holds of them, and what it makes of each. */
-import { CanvasReader, type FrameStream, type Recognizer, scoreViews } from 'actionclip/browser';
+import { type FrameStream, LiveFrameReader, type Recognizer, scoreViews } from 'actionclip/browser';
 import type { Answer, Ask } from '../protocol.ts';
 import { type ReadLabels, readLabels } from './labels.ts';
 import type { Turn } from './turn.ts';
@@ -13,7 +13,7 @@ interface Following extends ReadLabels {
 
 export class Live {
   #following: Following | undefined;
-  #reader: CanvasReader | undefined;
+  readonly #reader = new LiveFrameReader();
 
   /** Reads the labels. Frames that were seen with the same model over as many seconds stay known. */
   async follow(recognizer: Recognizer, { labels, seconds }: Ask<'follow'>, turn: Turn): Promise<Answer<'follow'>> {
@@ -32,9 +32,7 @@ export class Live {
     const { recognizer, labels, prompts, stream, seconds } = following;
     const started = performance.now();
     if (restart) stream.restart();
-    this.#reader ??= new CanvasReader();
-    const image = this.#reader.read(frame, frame.width, frame.height);
-    const taken = await stream.push(image, time, () => turn.breathe());
+    const taken = await stream.push(await this.#reader.read(frame), time, () => turn.breathe());
     const milliseconds = performance.now() - started;
     const report = { pictures: [pictureOf(taken.frame)], filled: stream.filled, milliseconds };
     // Frames that came while a whole clip was encoded were missed: the next clip has none from before.

@@ -5,20 +5,14 @@
 
 import type * as Mediabunny from 'mediabunny';
 import { DataError, messageOf } from './errors.ts';
+import { colourSpaceOfMatrix, rgbOfPlanes } from './frame-planes.ts';
 import type { DamageHandling, FrameSource } from './frame-source.ts';
 import { defaultFramesPerSecond, type FrameStamps } from './frame-times.ts';
 import type { Image } from './image/image.ts';
 import { type Orientation, orientationOfTurn, upright } from './orientation.ts';
 import { openPicture } from './picture-browser.ts';
 import { pictureTypeOf } from './picture-type.ts';
-import {
-  type ColourSpace,
-  colourSpaceOf,
-  eightBitPlanes,
-  frameBytes,
-  type PlaneLayout,
-  planesToRgb,
-} from './video-colour.ts';
+import type { ColourSpace } from './video-colour.ts';
 import { type DecodedFrame, type FrameDecoded, openVideoSource, type VideoPass } from './video-source.ts';
 
 export interface BrowserVideoOptions {
@@ -116,7 +110,7 @@ async function openTrack(library: typeof Mediabunny, video: Blob | URL | string,
     return {
       input,
       track,
-      space: colourSpaceOf(matrix === 'bt2020-ncl' ? 'bt2020nc' : (matrix ?? undefined)),
+      space: colourSpaceOfMatrix(matrix),
       fullRange: colours.fullRange === true,
       orientation: orientationOfTurn(await track.getRotation(), await track.getFlip()),
     };
@@ -190,54 +184,12 @@ function decodedFrame(sample: Mediabunny.VideoSample, opened: OpenedTrack, name:
   return { damaged: false, image: async () => upright(await toRgb(sample, opened, name), opened.orientation) };
 }
 
-interface PlaneFormat {
-  readonly layout: PlaneLayout;
-  readonly depth: number;
-  /** both kinds of chroma samples stand in one plane, in turn */
-  readonly interleaved?: boolean;
-}
-
-/** The planar formats of WebCodecs; those with an alpha plane have it behind the others. */
-const planeFormats: Readonly<Partial<Record<Mediabunny.VideoSamplePixelFormat, PlaneFormat>>> = {
-  I420: { layout: 'yuv420p', depth: 8 },
-  I420A: { layout: 'yuv420p', depth: 8 },
-  I420P10: { layout: 'yuv420p', depth: 10 },
-  I420P12: { layout: 'yuv420p', depth: 12 },
-  I422: { layout: 'yuv422p', depth: 8 },
-  I422P10: { layout: 'yuv422p', depth: 10 },
-  I422P12: { layout: 'yuv422p', depth: 12 },
-  I444: { layout: 'yuv444p', depth: 8 },
-  I444P10: { layout: 'yuv444p', depth: 10 },
-  I444P12: { layout: 'yuv444p', depth: 12 },
-  NV12: { layout: 'yuv420p', depth: 8, interleaved: true },
-};
-
 /** The sample as stored, in RGB by our own matrix. */
 async function toRgb(sample: Mediabunny.VideoSample, opened: OpenedTrack, name: string): Promise<Image> {
-  const { width, height } = sample.visibleRect;
-  const format = sample.format === null ? undefined : planeFormats[sample.format];
-  if (format === undefined) {
-    throw new DataError(
-      `${name}: this browser gives frames of the kind ${sample.format ?? 'that cannot be read'}`,
-      'use another browser, or convert the video to 8-bit H.264, VP9 or AV1',
-    );
-  }
-  const { layout, depth, interleaved = false } = format;
-  const bytes = new Uint8Array(sample.allocationSize());
-  await sample.copyTo(bytes);
-  const stored = bytes.subarray(0, frameBytes(layout, width, height, depth));
-  const planes = depth > 8 ? eightBitPlanes(stored, depth) : stored;
-  const separate = interleaved ? separateChroma(planes, width * height) : planes;
-  return planesToRgb(separate, width, height, layout, opened.space, opened.fullRange);
-}
-
-/** Planes Y, U, V from planes Y and UV. */
-function separateChroma(planes: Uint8Array, luma: number): Uint8Array {
-  const separate = Uint8Array.from(planes);
-  const chroma = (planes.length - luma) >> 1;
-  for (let i = 0; i < chroma; i++) {
-    separate[luma + i] = planes[luma + 2 * i] as number;
-    separate[luma + chroma + i] = planes[luma + 2 * i + 1] as number;
-  }
-  return separate;
+  const image = await rgbOfPlanes(sample, opened.space, opened.fullRange);
+  if (image !== undefined) return image;
+  throw new DataError(
+    `${name}: this browser gives frames of the kind ${sample.format ?? 'that cannot be read'}`,
+    'use another browser, or convert the video to 8-bit H.264, VP9 or AV1',
+  );
 }
