@@ -22,11 +22,14 @@ export function spreadOf(values: readonly number[]): Spread {
 
 export const medianOf = (values: readonly number[]): number => spreadOf(values).median;
 
-/** The exponent p of y ~ x^p: least squares on logarithms. */
-export function exponentOf(points: readonly (readonly [number, number])[]): number {
-  const logs = points.map(([x, y]) => [Math.log(x), Math.log(y)] as const);
-  const mean = (axis: 0 | 1): number => logs.reduce((sum, point) => sum + point[axis], 0) / logs.length;
+/** The slope of y over x: least squares. */
+export function slopeOf(points: readonly (readonly [number, number])[]): number {
+  const mean = (axis: 0 | 1): number => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
   const [x0, y0] = [mean(0), mean(1)];
-  const covariance = logs.reduce((sum, [x, y]) => sum + (x - x0) * (y - y0), 0);
-  return covariance / logs.reduce((sum, [x]) => sum + (x - x0) ** 2, 0);
+  const covariance = points.reduce((sum, [x, y]) => sum + (x - x0) * (y - y0), 0);
+  return covariance / points.reduce((sum, [x]) => sum + (x - x0) ** 2, 0);
 }
+
+/** The exponent p of y ~ x^p: least squares on logarithms. */
+export const exponentOf = (points: readonly (readonly [number, number])[]): number =>
+  slopeOf(points.map(([x, y]) => [Math.log(x), Math.log(y)]));
