@@ -1,10 +1,10 @@
 // Weights by their names on the hub, in the built page: fetched once, held to what the hub says of them, kept, removed.
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Sha256 } from '../../examples/web/src/worker/sha256.ts';
+import { startDigest } from '../../examples/web/src/worker/digest.ts';
+import { gitDigest, sha256 } from '../actionclip/hub/mock-hub.ts';
 import { openPageHost, type PageHost } from './built-page.ts';
 import { commit, type FakeHub, openFakeHub, respond } from './fake-hub.ts';
 
@@ -159,15 +159,15 @@ describe('weights of the hub', () => {
   });
 });
 
-describe('SHA-256 in pieces', () => {
-  it.each([0, 1, 55, 56, 63, 64, 65, 119, 120, 1000])('is that of all %i bytes, wherever they are cut', (length) => {
-    const bytes = Uint8Array.from({ length }, (_, at) => (at * 41 + 7) % 256);
-    const expected = createHash('sha256').update(bytes).digest('hex');
-    for (const cut of [0, 1, 64, length >> 1, length]) {
-      const running = new Sha256();
+describe('digests in pieces', () => {
+  it.each(['sha256', 'git'] as const)('by %s are those of the whole, wherever it is cut', (algorithm) => {
+    const bytes = Uint8Array.from({ length: 1000 }, (_, at) => (at * 41 + 7) % 256);
+    const whole = algorithm === 'git' ? gitDigest(bytes) : sha256(bytes);
+    for (const cut of [0, 1, 64, 500, 1000]) {
+      const running = startDigest(algorithm, bytes.length);
       running.update(bytes.subarray(0, cut));
       running.update(bytes.subarray(cut));
-      expect(running.digest()).toBe(expected);
+      expect(Buffer.from(running.digest()).toString('hex')).toBe(whole);
     }
   });
 });

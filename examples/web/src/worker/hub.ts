@@ -1,4 +1,5 @@
 /** Weights of the Hugging Face hub: fetched once, held to their lengths and digests, and kept in the browser. */
+import { bytesToHex } from '@noble/hashes/utils.js';
 import {
   fetchWeightFiles,
   HubError,
@@ -9,7 +10,7 @@ import {
   type RepositorySource,
 } from 'actionclip/browser';
 import { canKeep, openKept } from '../kept-weights.ts';
-import { Sha256 } from './sha256.ts';
+import { startDigest } from './digest.ts';
 import type { Turn } from './turn.ts';
 import { WeightsKeeper } from './weights-keeper.ts';
 
@@ -79,36 +80,25 @@ async function download(
   turn: Turn,
 ): Promise<void> {
   const began = performance.now();
-  const running = digest.algorithm === 'sha256' ? new Sha256() : undefined;
-  /** Of the small files outside of LFS. */
-  const whole: Uint8Array<ArrayBuffer>[] = [];
+  const running = startDigest(digest.algorithm, size);
   let done = 0;
   let reported = Number.NEGATIVE_INFINITY;
   for await (const bytes of piecesOf(address, name, turn)) {
     done += bytes.length;
     if (done > size) throw wrongBytes(name);
     append(bytes);
-    if (running === undefined) whole.push(bytes);
-    else running.update(bytes);
+    running.update(bytes);
     if (performance.now() - reported < reportPause) continue;
     reported = performance.now();
     turn.report(`Fetching ${name}: ${extentOf(done, size, reported - began)}`, done, size);
     await turn.breathe();
   }
   if (done < size) throw new HubError(`Of ${name} came ${done} of ${size} bytes`, 'try again');
-  const actual = running?.digest() ?? (await gitDigest(whole, size));
-  if (actual !== digest.value) throw wrongBytes(name);
+  if (bytesToHex(running.digest()) !== digest.value) throw wrongBytes(name);
 }
 
 const wrongBytes = (name: string): HubError =>
   new HubError(`${name} came with other bytes than the hub names`, 'try again; nothing of it was kept');
-
-/** Git's name for a file: SHA-1 of a header with the length, then the bytes. */
-async function gitDigest(parts: readonly Uint8Array<ArrayBuffer>[], size: number): Promise<string> {
-  const bytes = await new Blob([`blob ${size}\0`, ...parts]).arrayBuffer();
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-1', bytes));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
 
 /** The bytes of an address as they come. A broken connection is not continued: storage hosts refuse ranges to pages. */
 async function* piecesOf(address: string, name: string, turn: Turn): AsyncGenerator<Uint8Array<ArrayBuffer>> {
