@@ -94,6 +94,20 @@ async function failed(page: Page, address: string): Promise<void> {
   await page.locator('#failure').waitFor();
 }
 
+/** The training tab with clips of two actions; a third is too long for the model. */
+async function clips(page: Page, address: string): Promise<void> {
+  await page.goto(`${address}#train`);
+  await page.getByText('stay as they are').waitFor();
+  await page.locator('#train-label-input').fill([0, 6, 2].map((at) => hardLabels[at]).join(';'));
+  await page.keyboard.press('Enter');
+  await page.locator('#train-label-note').getByText('Donaudampf').waitFor();
+  for (const [at, file] of [shortClip, longClip].entries()) {
+    const label = page.locator('.train-label').nth(at);
+    await label.locator('input').setInputFiles([file, file, file]);
+    await label.locator('.thumbnail').nth(2).waitFor();
+  }
+}
+
 export const pageStates: readonly PageState[] = [
   { name: 'empty', reach: open },
   {
@@ -153,6 +167,39 @@ export const pageStates: readonly PageState[] = [
       await halfDone(page, address);
       await page.locator('#cancel').click();
       await page.locator('#failure').waitFor();
+    },
+  },
+  {
+    name: 'train-empty',
+    async reach(page, address) {
+      await page.goto(`${address}#train`);
+      await page.getByText('stay as they are').waitFor();
+    },
+  },
+  {
+    name: 'train-clips',
+    async reach(page, address) {
+      await clips(page, address);
+      const file = { name: 'holiday.mp4', mimeType: 'video/mp4', buffer: Buffer.alloc(5000, 'no video ') };
+      await page.locator('.train-label input').first().setInputFiles([file]);
+      await page.locator('#train-clips-failure').waitFor();
+    },
+  },
+  {
+    name: 'train-under-way',
+    async reach(page, address) {
+      await page.addInitScript(holdHalfDone, 'Training');
+      await clips(page, address);
+      await page.locator('#train-start').click();
+      await page.getByText('Epoch 51 of 100').waitFor();
+    },
+  },
+  {
+    name: 'train-done',
+    async reach(page, address) {
+      await clips(page, address);
+      await page.locator('#train-start').click();
+      await page.locator('#trained-section').waitFor();
     },
   },
   {

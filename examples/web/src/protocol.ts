@@ -3,6 +3,7 @@
  * it is in between; a call that is cancelled is answered too.
  */
 import type { LongLabel, WindowRun, WindowScore } from 'actionclip/browser';
+import type { ClipReport, TrainAsk, TrainingProgress, TrainReport } from './training-protocol.ts';
 
 /** Where the model runs: what is best here, or what a person chose. */
 export type DeviceChoice = 'auto' | 'webgpu' | 'wasm-threads' | 'wasm-single';
@@ -33,6 +34,10 @@ export interface ModelReport {
   readonly inputSize: number;
   /** How frames become a clip. */
   readonly temporal: string;
+  /** Columns of its features. */
+  readonly width: number;
+  /** Whether the image tower sees each frame by itself, so that a head can be trained on features of frames. */
+  readonly perFrame: boolean;
   /** The classes that it was trained on, where the file tells. */
   readonly labels: readonly string[];
 }
@@ -150,6 +155,28 @@ export interface Calls {
     };
     readonly answer: LookReport;
   };
+  /** Which labels are too long for the model. */
+  readonly measure: {
+    readonly ask: { readonly labels: readonly string[] };
+    readonly answer: { readonly tooLong: readonly LongLabel[] };
+  };
+  /** Keeps a frame of the webcam for a clip that is recorded. */
+  readonly record: {
+    readonly ask: {
+      /** Given away: the worker closes it. */
+      readonly frame: VideoFrame | ImageBitmap;
+      /** Whether frames before it belong to another clip. */
+      readonly isFirst: boolean;
+    };
+    readonly answer: { readonly frames: number };
+  };
+  /** Encodes the clip that was recorded, or a video as a clip. */
+  readonly encode: {
+    readonly ask: { readonly video?: { readonly name: string; readonly blob: Blob } };
+    readonly answer: ClipReport;
+  };
+  /** Trains a temporal head on clips. Cancelled, it answers with what was learnt until then. */
+  readonly train: { readonly ask: TrainAsk; readonly answer: TrainReport };
 }
 
 export type CallName = keyof Calls;
@@ -161,6 +188,8 @@ export interface Progress {
   readonly activity: string;
   readonly done?: number;
   readonly total?: number;
+  /** Of a training, after each step. */
+  readonly training?: TrainingProgress;
 }
 
 /** Why there is no answer. */

@@ -37,11 +37,11 @@ export class EnginePanel {
     name.textContent = shipped.name;
     input.addEventListener('change', () => {
       const [file] = input.files ?? [];
-      if (file !== undefined) this.choose({ name: file.name, blob: file });
+      if (file !== undefined) this.#choose({ name: file.name, blob: file });
       input.value = '';
     });
     back.addEventListener('click', () => {
-      this.choose(shipped);
+      this.#choose(shipped);
       input.focus();
     });
   }

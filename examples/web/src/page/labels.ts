@@ -156,7 +156,8 @@ export class LabelEditor {
   }
 }
 
-const reasonOf = ({ tokens, context }: LongLabel): string =>
+/** Why a label is left out. */
+export const reasonOf = ({ tokens, context }: LongLabel): string =>
   `too long for this model: ${tokens} of ${context} tokens with its prompts`;
 
 const leftOutNote = (count: number, all: number): string =>

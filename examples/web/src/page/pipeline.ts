@@ -71,6 +71,12 @@ export class Pipeline {
     }
   }
 
+  /** Starts over with the device: a call that is none of the stages has lost the worker. */
+  reopen(): void {
+    this.#forgetFrom('open');
+    void this.#goOn();
+  }
+
   /** Stops what is under way. */
   cancel(): void {
     if (this.#running === undefined) return;

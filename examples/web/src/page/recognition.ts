@@ -30,7 +30,22 @@ function absolute(address: string): string {
   return new URL(address, document.baseURI).href;
 }
 
-export function startRecognition(): void {
+/** What other tabs need of recognition. */
+export interface Recognition {
+  readonly client: WorkerClient;
+  /** Tells of every model that is opened, with the weights that were chosen; of none, while there is none. */
+  readonly onModel: (listener: ModelListener) => void;
+  /** Takes other weights, and scores against these labels. */
+  readonly use: (weights: WeightsChoice, labels: readonly string[]) => void;
+  /** Starts over: the worker is gone. */
+  readonly reopen: () => void;
+  /** Another tab is shown. */
+  readonly leave: () => void;
+}
+
+export type ModelListener = (model: ModelReport | undefined, weights: WeightsChoice) => void;
+
+export function startRecognition(): Recognition {
   const parts = {
     result: byId('result', HTMLElement),
     title: byId('result-title', HTMLElement),
@@ -67,37 +82,43 @@ export function startRecognition(): void {
   const timeline = new Timeline(seek);
   const liveView = new LiveView(bars, frames);
 
-  const pipeline = new Pipeline(
-    new WorkerClient(() => new Worker(new URL('../worker/main.ts', import.meta.url), { type: 'module' })),
-    {
-      started: (stage) => {
-        hideFailure();
-        busy(true);
-        if (stage !== 'score' && stage !== 'follow') clearResult(stage);
-      },
-      progress: showProgress,
-      done: {
-        open: (device) => engine.showDevice(device),
-        load: showModel,
-        watch: showVideo,
-        score: showScores,
-        follow: ({ frames: taken, seconds, tooLong }) => {
-          live.framesPerSecond = taken / seconds;
-          labels.leaveOut(tooLong);
-          if (labels.allLeftOut) clearResult('watch');
-        },
-      },
-      failed: (stage, error) => {
-        showFailure(error.message);
-        if (stage === 'load') void hub.showKept();
-      },
-      cancelled: () => showFailure('The work was stopped.'),
-      idle: () => {
-        busy(false);
-        showEmpty();
+  const listeners: ModelListener[] = [];
+  const tellModel = (): void => {
+    for (const listener of listeners) listener(model, weights);
+  };
+  const client = new WorkerClient(() => new Worker(new URL('../worker/main.ts', import.meta.url), { type: 'module' }));
+  const pipeline = new Pipeline(client, {
+    started: (stage) => {
+      hideFailure();
+      busy(true);
+      if (stage === 'open' || stage === 'load') {
+        model = undefined;
+        tellModel();
+      }
+      if (stage !== 'score' && stage !== 'follow') clearResult(stage);
+    },
+    progress: showProgress,
+    done: {
+      open: (device) => engine.showDevice(device),
+      load: showModel,
+      watch: showVideo,
+      score: showScores,
+      follow: ({ frames: taken, seconds, tooLong }) => {
+        live.framesPerSecond = taken / seconds;
+        labels.leaveOut(tooLong);
+        if (labels.allLeftOut) clearResult('watch');
       },
     },
-  );
+    failed: (stage, error) => {
+      showFailure(error.message);
+      if (stage === 'load') void hub.showKept();
+    },
+    cancelled: () => showFailure('The work was stopped.'),
+    idle: () => {
+      busy(false);
+      showEmpty();
+    },
+  });
   const engine = new EnginePanel(shipped, {
     device: (device) => pipeline.set('open', { device }),
     weights: (choice) => {
@@ -168,6 +189,19 @@ export function startRecognition(): void {
   showEmpty();
   pipeline.set('open', { device: 'auto' });
   pipeline.set('load', { weights, clipMerges });
+  return {
+    client,
+    onModel: (listener) => {
+      listeners.push(listener);
+      listener(model, weights);
+    },
+    use: (choice, list) => {
+      engine.choose(choice);
+      labels.replace(list);
+    },
+    reopen: () => pipeline.reopen(),
+    leave: () => live.stop(),
+  };
 
   function watch(): void {
     if (video === undefined) return;
@@ -185,6 +219,7 @@ export function startRecognition(): void {
 
   function showModel(loaded: ModelReport): void {
     model = loaded;
+    tellModel();
     labels.leaveOut([]);
     engine.showModel(loaded);
     void hub.showKept();

@@ -95,7 +95,7 @@ export class VideoPanel {
     return player;
   }
 
-  /** Files may be dropped anywhere on the page; the place for them shows that. */
+  /** Files may be dropped anywhere while the video is in sight; the place for them shows that. */
   #acceptDrops(): void {
     const target = document.documentElement;
     target.addEventListener('dragover', (event) => {
@@ -110,7 +110,7 @@ export class VideoPanel {
       event.preventDefault();
       this.#drop.classList.remove('dragging');
       const [file] = event.dataTransfer?.files ?? [];
-      if (file !== undefined) this.show({ name: file.name, blob: file });
+      if (file !== undefined && this.#drop.checkVisibility()) this.show({ name: file.name, blob: file });
     });
   }
 }

@@ -96,7 +96,8 @@ export class WorkerClient {
     const pending = this.#pending.get(message.id);
     if (pending === undefined) return;
     if ('progress' in message) {
-      pending.silent = 0;
+      // The worker takes one call after the other: while one goes on, those behind it are not forgotten.
+      for (const waiting of this.#pending.values()) waiting.silent = 0;
       pending.onProgress(message.progress);
       return;
     }

@@ -32,7 +32,7 @@ async function answer(call: Call, signal: AbortSignal): Promise<void> {
   } finally {
     wanted.delete(id);
     // Here, so that a frame goes even where nobody got to look at it.
-    if (call.call === 'look') call.ask.frame.close();
+    if ('frame' in call.ask) call.ask.frame.close();
   }
 }
 

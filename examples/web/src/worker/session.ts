@@ -14,6 +14,7 @@ import type { Answer, Ask, CallName, ScoreReport } from '../protocol.ts';
 import { openChosen } from './devices.ts';
 import { readLabels } from './labels.ts';
 import { Live } from './live.ts';
+import { Training } from './training.ts';
 import type { Turn } from './turn.ts';
 import { MeasuredSource, pictureOf, windowOf } from './video.ts';
 import { openWeights } from './weights.ts';
@@ -31,6 +32,7 @@ export class Session implements Handlers {
   /** Whether the model has seen a video: then its programs are there. */
   #hasSeen = false;
   readonly #live = new Live();
+  #training: Training | undefined;
 
   async open({ device }: Ask<'open'>, turn: Turn): Promise<Answer<'open'>> {
     turn.report('Starting the device');
@@ -56,6 +58,8 @@ export class Session implements Handlers {
       frames,
       inputSize: sizes.vision.resolution,
       temporal,
+      width: sizes.embedding,
+      perFrame: model.perFrame,
       labels,
     };
   }
@@ -123,6 +127,29 @@ export class Session implements Handlers {
     return { ...report, liveBytes: (await device.memory()).live };
   }
 
+  async measure({ labels }: Ask<'measure'>): Promise<Answer<'measure'>> {
+    return { tooLong: await this.#model().longLabels(labels) };
+  }
+
+  async record(ask: Ask<'record'>): Promise<Answer<'record'>> {
+    return this.#trainer().record(ask);
+  }
+
+  async encode(ask: Ask<'encode'>, turn: Turn): Promise<Answer<'encode'>> {
+    return this.#trainer().encode(ask, turn);
+  }
+
+  async train(ask: Ask<'train'>, turn: Turn): Promise<Answer<'train'>> {
+    return this.#trainer().train(ask, turn);
+  }
+
+  #trainer(): Training {
+    const [opened, device] = [this.#opened, this.#device];
+    if (opened === undefined || device === undefined) throw missing('model');
+    this.#training ??= new Training({ opened, device, recognizer: this.#model() });
+    return this.#training;
+  }
+
   #model(): Recognizer {
     if (this.#recognizer === undefined) throw missing('model');
     return this.#recognizer;
@@ -131,6 +158,8 @@ export class Session implements Handlers {
   async #forgetModel(): Promise<void> {
     this.#embedding = undefined;
     this.#live.forget();
+    await this.#training?.close();
+    this.#training = undefined;
     await this.#recognizer?.close();
     for (const parameter of this.#opened?.model.parameters() ?? []) parameter.dispose();
     this.#recognizer = undefined;

@@ -1,6 +1,7 @@
 /** The work of one call: whether it is still wanted, how far it is, and room for messages in between. */
 import { InterruptedError } from 'actionclip/browser';
 import type { Progress } from '../protocol.ts';
+import type { TrainingProgress } from '../training-protocol.ts';
 
 /** Milliseconds after which a worker that computes hears its messages. */
 const longestTurn = 30;
@@ -20,15 +21,24 @@ export class Turn {
     this.#tell({ activity, ...(done === undefined ? {} : { done }), ...(total === undefined ? {} : { total }) });
   }
 
+  /** Says where a training of so many epochs stands. */
+  train(training: TrainingProgress, epochs: number): void {
+    this.#tell({ activity: 'Training', done: training.epochs, total: epochs, training });
+  }
+
+  /** Lets messages in, if none could come for a while. Computing on this thread never gives them room by itself. */
+  async hear(): Promise<void> {
+    if (performance.now() - this.#heard < longestTurn) return;
+    await new Promise((resolve) => setTimeout(resolve));
+    this.#heard = performance.now();
+  }
+
   /**
-   * Lets messages in, if none could come for a while. Computing on this thread never gives them room by itself.
+   * The same for work that is worth nothing unless it is done.
    * @throws InterruptedError where the call was cancelled.
    */
   async breathe(): Promise<void> {
-    if (performance.now() - this.#heard >= longestTurn) {
-      await new Promise((resolve) => setTimeout(resolve));
-      this.#heard = performance.now();
-    }
+    await this.hear();
     if (this.signal.aborted) throw new InterruptedError();
   }
 }
