@@ -87,13 +87,26 @@ describe('a call to the worker', () => {
 
   it('ends a worker that hangs, says so, and the next call gets another one', async () => {
     const result = open();
-    vi.advanceTimersByTime(91_000);
-    expect(await result).toMatchObject({ lost: true, cancelled: false, message: expect.stringMatching(/90 seconds/) });
+    worker().say({ id: 1, progress: { activity: 'opening a file', patience: 30 } });
+    vi.advanceTimersByTime(29_000);
+    expect(worker().ended).toBe(false);
+    vi.advanceTimersByTime(2000);
+    expect(await result).toMatchObject({ lost: true, cancelled: false, message: expect.stringMatching(/30 seconds/) });
     expect(worker().ended).toBe(true);
     const next = open();
     worker(0).say({ id: 2, answer: { ...answer, name: 'of a worker that is gone' } });
     worker(1).say({ id: 2, answer });
     expect(await next).toEqual(answer);
+  });
+
+  it('leaves a worker that computes more time than one that reads', async () => {
+    const result = open();
+    worker().say({ id: 1, progress: { activity: 'opening a file', patience: 30 } });
+    worker().say({ id: 1, progress: { activity: 'computing' } });
+    vi.advanceTimersByTime(299_000);
+    expect(worker().ended).toBe(false);
+    vi.advanceTimersByTime(2000);
+    expect(await result).toMatchObject({ lost: true, message: expect.stringMatching(/300 seconds/) });
   });
 
   it('ends a worker that does not hear of its cancellation', async () => {

@@ -186,6 +186,8 @@ export type Answer<K extends CallName> = Calls[K]['answer'];
 /** How far a call is; without a total nobody knows. */
 export interface Progress {
   readonly activity: string;
+  /** Seconds within which more is heard, where the work is with files that others made. */
+  readonly patience?: number;
   readonly done?: number;
   readonly total?: number;
   /** Of a training, after each step. */

@@ -4,8 +4,11 @@
  */
 import type { Answer, Ask, CallName, FromWorker, Progress, ToWorker } from '../protocol.ts';
 
-/** Seconds without news from a call, after which its worker is given up. */
-const patience = 90;
+/**
+ * Seconds without news from a call, after which its worker is given up, where the worker says no others: enough for a
+ * batch of a large model on a slow machine.
+ */
+const patience = 300;
 /** The same for one that was cancelled. */
 const cancelPatience = 5;
 
@@ -37,6 +40,7 @@ interface Pending {
   readonly onProgress: (progress: Progress) => void;
   /** Ticks of a second since the last news. Ticks, not time: a machine that slept did not wait. */
   silent: number;
+  patience: number;
   cancelled: boolean;
 }
 
@@ -64,7 +68,7 @@ export class WorkerClient {
         reject(new CallError('cancelled', { cancelled: true }));
         return;
       }
-      this.#pending.set(id, { resolve, reject, onProgress, silent: 0, cancelled: false });
+      this.#pending.set(id, { resolve, reject, onProgress, silent: 0, patience, cancelled: false });
       this.#post({ id, call: name, ask } as ToWorker, transfer);
       signal?.addEventListener('abort', () => this.#cancel(id), { once: true });
       this.#timer ??= setInterval(() => this.#tick(), 1000);
@@ -98,6 +102,7 @@ export class WorkerClient {
     if ('progress' in message) {
       // The worker takes one call after the other: while one goes on, those behind it are not forgotten.
       for (const waiting of this.#pending.values()) waiting.silent = 0;
+      pending.patience = message.progress.patience ?? patience;
       pending.onProgress(message.progress);
       return;
     }
@@ -125,8 +130,8 @@ export class WorkerClient {
     for (const pending of this.#pending.values()) {
       pending.silent += 1;
       if (pending.cancelled && pending.silent >= cancelPatience) this.#lose('The work was cut short');
-      else if (pending.silent >= patience) {
-        this.#lose(`Nothing was heard of the work for ${patience} seconds, and it was ended`);
+      else if (pending.silent >= pending.patience) {
+        this.#lose(`Nothing was heard of the work for ${pending.patience} seconds, and it was ended`);
       }
     }
   }

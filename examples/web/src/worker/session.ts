@@ -69,7 +69,7 @@ export class Session implements Handlers {
     const device = this.#device;
     if (device === undefined) throw missing('device');
     this.#embedding = undefined;
-    turn.report('Opening the video');
+    turn.reportReading('Opening the video');
     const started = performance.now();
     const source = new MeasuredSource(await openVideoInBrowser(blob, { name }), turn);
     try {

@@ -145,12 +145,12 @@ export class Training {
   }
 
   async #framesOf({ name, blob }: { readonly name: string; readonly blob: Blob }, turn: Turn): Promise<KeptFrame[]> {
-    turn.report(`Opening ${name}`);
+    turn.reportReading(`Opening ${name}`);
     const source = await openVideoInBrowser(blob, { name });
     try {
       let done = 0;
       return await someFrames(source, framesOfClip, async (frame) => {
-        turn.report(`Reading ${name}`, ++done, framesOfClip);
+        turn.reportReading(`Reading ${name}`, ++done, framesOfClip);
         await turn.breathe();
         return this.#kept(frame);
       });

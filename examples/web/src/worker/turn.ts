@@ -3,6 +3,8 @@ import { InterruptedError } from 'actionclip/browser';
 import type { Progress } from '../protocol.ts';
 import type { TrainingProgress } from '../training-protocol.ts';
 
+/** Seconds that reading a part of a file may take before more is heard; else the worker hangs. */
+const readingPatience = 30;
 /** Milliseconds after which a worker that computes hears its messages. */
 const longestTurn = 30;
 
@@ -16,9 +18,14 @@ export class Turn {
     this.#tell = tell;
   }
 
-  /** Says how far the work is. */
+  /** Says how far the work is. What comes next is computing: it ends, however long it takes here. */
   report(activity: string, done?: number, total?: number): void {
-    this.#tell({ activity, ...(done === undefined ? {} : { done }), ...(total === undefined ? {} : { total }) });
+    this.#tell(progressOf(activity, done, total));
+  }
+
+  /** The same, where reading what others made comes next: it may never end. */
+  reportReading(activity: string, done?: number, total?: number): void {
+    this.#tell({ ...progressOf(activity, done, total), patience: readingPatience });
   }
 
   /** Says where a training of so many epochs stands. */
@@ -42,3 +49,9 @@ export class Turn {
     if (this.signal.aborted) throw new InterruptedError();
   }
 }
+
+const progressOf = (activity: string, done?: number, total?: number): Progress => ({
+  activity,
+  ...(done === undefined ? {} : { done }),
+  ...(total === undefined ? {} : { total }),
+});

@@ -42,10 +42,12 @@ export class MeasuredSource implements FrameSource {
       },
       async (index, image) => {
         await this.#turn.breathe();
-        this.#turn.report('Looking at the frames', chosen.indexOf(index) + 1, chosen.length);
+        const progress = ['Looking at the frames', chosen.indexOf(index) + 1, chosen.length] as const;
+        this.#turn.report(...progress);
         const started = performance.now();
         await visit(index, image);
         this.visited += performance.now() - started;
+        this.#turn.reportReading(...progress);
       },
     );
   }

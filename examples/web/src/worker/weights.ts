@@ -22,8 +22,9 @@ import type { Turn } from './turn.ts';
 export async function openWeights(weights: WeightsChoice, clipMerges: string, turn: Turn): Promise<OpenedCheckpoint> {
   const { name } = weights;
   const files = await filesOf(weights, turn);
-  turn.report(`Opening ${name}`);
+  turn.reportReading(`Opening ${name}`);
   const contents = await openFiles(files);
+  turn.report(`Opening ${name}`);
   await turn.breathe();
   return modelOf(contents, {
     ...(await headsBeside(files, contents)),

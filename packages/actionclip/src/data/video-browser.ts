@@ -9,6 +9,7 @@ import { colourSpaceOfMatrix, rgbOfPlanes } from './frame-planes.ts';
 import type { DamageHandling, FrameSource } from './frame-source.ts';
 import { defaultFramesPerSecond, type FrameStamps } from './frame-times.ts';
 import type { Image } from './image/image.ts';
+import { refuseEndlessTables } from './mp4-tables.ts';
 import { type Orientation, orientationOfTurn, upright } from './orientation.ts';
 import { openPicture } from './picture-browser.ts';
 import { pictureTypeOf } from './picture-type.ts';
@@ -88,6 +89,7 @@ interface OpenedTrack {
 
 /** Opens the container and its first video track, for which there must be a decoder. */
 async function openTrack(library: typeof Mediabunny, video: Blob | URL | string, name: string): Promise<OpenedTrack> {
+  if (video instanceof Blob) await refuseEndlessTables(video, name);
   const source = video instanceof Blob ? new library.BlobSource(video) : new library.UrlSource(video);
   const input = new library.Input({ formats: library.ALL_FORMATS, source });
   try {
