@@ -97,7 +97,7 @@ export class LabelRows {
         attributes: { type: 'button', 'aria-label': words },
         onClick,
       },
-      text,
+      role === 'remove' ? element('span', {}, text) : text,
     );
     button.dataset.key = key;
     button.dataset.role = role;

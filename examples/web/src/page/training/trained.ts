@@ -59,7 +59,7 @@ export class TrainedPanel {
 
   #draw(): void {
     const { length } = this.#rows;
-    const head = ['Clip', 'Is', 'Recognised as'].map((text) => element('th', { attributes: { scope: 'col' } }, text));
+    const head = ['Clip', 'Recognised as'].map((text) => element('th', { attributes: { scope: 'col' } }, text));
     this.#table.replaceChildren(
       element('thead', {}, element('tr', {}, ...head)),
       element('tbody', {}, ...this.#rows.slice(0, this.#showsAll ? length : shownRows)),
@@ -89,8 +89,17 @@ function row({ example, trained }: Recognised, labels: readonly string[]): HTMLT
   return element(
     'tr',
     {},
-    element('td', { class: 'trained-clip' }, canvasOf(picture, ''), element('span', {}, name)),
-    element('td', {}, labelText(labels[label] ?? '')),
+    element(
+      'td',
+      {},
+      element(
+        'div',
+        { class: 'trained-clip' },
+        canvasOf(picture, ''),
+        labelText(labels[label] ?? ''),
+        element('span', { class: 'hint' }, name),
+      ),
+    ),
     element(
       'td',
       { class: isRight ? 'right' : 'wrong' },

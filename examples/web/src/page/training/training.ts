@@ -172,6 +172,7 @@ export function startTraining(recognition: Recognition): { readonly leave: () =>
       failed(error, failure);
     } finally {
       activity = undefined;
+      parts.status.textContent = '';
       show();
     }
   }
@@ -214,7 +215,6 @@ export function startTraining(recognition: Recognition): { readonly leave: () =>
       parts.status.textContent = progress.activity;
     };
     const clip = await recognition.client.call('encode', asked, { signal, onProgress });
-    parts.status.textContent = '';
     if (clips.count === 0) seenBy = weights;
     change(() => clips.add(label, clip, file?.name));
   }
