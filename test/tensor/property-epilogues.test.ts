@@ -1,5 +1,16 @@
 /** What is computed from the results of products and other reductions: a part of the same kernel, and the same numbers. */
-import { compile, Device, randn, realize, setDefaultDevice, type Tensor, tensor, where } from '@actionclip/tensor';
+import {
+  compile,
+  Device,
+  dropout,
+  Generator,
+  randn,
+  realize,
+  setDefaultDevice,
+  type Tensor,
+  tensor,
+  where,
+} from '@actionclip/tensor';
 import { FeedForward } from '@actionclip/transformer';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -114,6 +125,24 @@ describe.each(everyDevice)('epilogues of several results on $name', (device) => 
       }),
       { numRuns: device.runs },
     );
+  });
+
+  it.each([8, 9])('find every place of products in several batches, with %i columns', async (columns) => {
+    const waves = (shape: readonly number[], step: number): Tensor =>
+      tensor(
+        Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => Math.sin(step * i)),
+        { shape },
+      );
+    const results = (): Tensor[] => {
+      const product = waves([2, 3, 5, 6], 0.7).matmul(waves([2, 3, 6, columns], 0.3));
+      const sum = product.add(waves([2, 3, 5, columns], 0.9));
+      return device.smallWholeNumbers ? [sum] : [sum, dropout(product, 0.5, new Generator(1))];
+    };
+    setDefaultDevice(oracle);
+    const expected = await Promise.all(results().map(valuesOf));
+    setDefaultDevice(opened);
+    for (const [k, result] of results().entries())
+      await expectNear(result, expected[k] as NaiveArray, device.functionTolerance * 4, `result ${k}`, 6);
   });
 
   it('are rounded as the buffers of narrow types between them are, bit for bit', async () => {

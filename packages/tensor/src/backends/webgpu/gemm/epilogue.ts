@@ -7,7 +7,7 @@ import { axis, type Expr, input, substitute } from '../../../expr/expr.ts';
 import { type Binding, bindingOf, elementsPerWord, storeAll, wordDeclarations } from '../storage.ts';
 import type { Target } from '../target.ts';
 import { components, elementOf, lanes, vectorBindingOf, vectorForm, vectorPosition } from '../vectors.ts';
-import { axesOf, bindCoordinates, indented, rowMajor, Scope, type ShaderText } from '../wgsl.ts';
+import { axesOf, bindCoordinates, indented, Scope, type ShaderText } from '../wgsl.ts';
 import type { Access } from './access.ts';
 import { sizesOf } from './contraction.ts';
 
@@ -37,7 +37,7 @@ export function declareFinish(
   const rank = kernel.shape.length;
   scope.bindAxis(rank - 2, 'm');
   const terms = kernel.outputs.map(({ value }) => value);
-  bindCoordinates(shader, scope, 'batch', batch, axesOf(terms, rowMajor(kernel.shape)));
+  bindCoordinates(shader, scope, 'batch', batch, axesOf(terms));
   if (n % lanes === 0) storeVectors(kernel, scope, shader, target, access);
   else storeElements(kernel, scope, shader, size);
   declare(shader, scope);
