@@ -108,6 +108,28 @@ async function clips(page: Page, address: string): Promise<void> {
   }
 }
 
+/** Runs in the page, before its scripts: a webcam before which a ball goes up and down. */
+function giveWebcam(): void {
+  navigator.mediaDevices.getUserMedia = async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 480 });
+    const context = canvas.getContext('2d');
+    setInterval(() => {
+      if (context === null) return;
+      context.fillStyle = 'lightsteelblue';
+      context.fillRect(0, 0, canvas.width, canvas.height);
+      context.fillStyle = 'firebrick';
+      context.beginPath();
+      context.arc(320, 240 + 150 * Math.sin(performance.now() / 300), 60, 0, 2 * Math.PI);
+      context.fill();
+    }, 40);
+    return canvas.captureStream(25);
+  };
+}
+
+function refuseWebcam(): void {
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
+}
+
 export const pageStates: readonly PageState[] = [
   { name: 'empty', reach: open },
   {
@@ -158,6 +180,24 @@ export const pageStates: readonly PageState[] = [
       await typeLabels(page, hardLabels);
       await page.locator('.left-out').first().waitFor();
       await settled(page);
+    },
+  },
+  {
+    name: 'webcam',
+    async reach(page, address) {
+      await page.addInitScript(giveWebcam);
+      await open(page, address);
+      await page.locator('#webcam').click();
+      await page.getByText('The last 2 s in 8 frames').waitFor();
+    },
+  },
+  {
+    name: 'webcam-refused',
+    async reach(page, address) {
+      await page.addInitScript(refuseWebcam);
+      await open(page, address);
+      await page.locator('#webcam').click();
+      await page.locator('#failure').waitFor();
     },
   },
   { name: 'failed', reach: failed },

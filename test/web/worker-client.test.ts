@@ -75,6 +75,19 @@ describe('a call to the worker', () => {
     expect(worker().heard).toHaveLength(2);
   });
 
+  it('leaves nothing with a signal that outlasts it', async () => {
+    const { signal } = new AbortController();
+    const [added, removed] = [vi.spyOn(signal, 'addEventListener'), vi.spyOn(signal, 'removeEventListener')];
+    const results = [open(signal), open(signal)];
+    worker().say({ id: 1, answer });
+    worker().say({ id: 2, failure: { problem: 'no adapter', cancelled: false } });
+    await Promise.all(results);
+    expect(removed.mock.calls.map(([, listener]) => listener)).toEqual(
+      added.mock.calls.map(([, listener]) => listener),
+    );
+    expect(added).toHaveBeenCalledTimes(2);
+  });
+
   it('goes on for as long as there is news', async () => {
     const result = open();
     for (let minute = 0; minute < 10; minute++) {

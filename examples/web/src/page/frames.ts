@@ -11,6 +11,7 @@ const shownLabels = 5;
 
 export class Frames {
   readonly #seek: (seconds: number) => void;
+  readonly #scroll = byId('frames-scroll', HTMLElement);
   readonly #head = element('tr', {}, element('th', { attributes: { scope: 'col' } }, 'Frame'));
   readonly #body = element('tbody');
   #columns: readonly Column[] = [];
@@ -29,17 +30,19 @@ export class Frames {
     this.#removeRows(0);
   }
 
-  /** Shows frames that pass by, the newest last: they have no moment to go to. */
-  filmLive(pictures: readonly Picture[]): void {
-    if (this.#columns.length !== pictures.length || this.#columns.some(({ canSeek }) => canSeek)) {
+  /**
+   * Shows frames that pass by, the newest last: they have no moment to go to.
+   * @param seconds That they span in even steps.
+   */
+  filmLive(pictures: readonly Picture[], seconds: number): void {
+    const { length } = pictures;
+    if (this.#columns.length !== length || this.#columns.some(({ canSeek }) => canSeek)) {
       this.#fit(pictures.map(() => new Column('')));
       this.#removeRows(0);
     }
-    const now = pictures.at(-1)?.time ?? 0;
     for (const [at, picture] of pictures.entries()) {
-      const column = this.#columns[at];
-      column?.draw(picture);
-      if (column !== undefined) column.moment.data = at === pictures.length - 1 ? 'now' : ago(now - picture.time);
+      this.#columns[at]?.draw(picture);
+      this.#columns[at]?.tell(at === length - 1 ? 'now' : ago((seconds * (length - 1 - at)) / length));
     }
   }
 
@@ -63,6 +66,8 @@ export class Frames {
   }
 
   #fit(columns: readonly Column[]): void {
+    // What is too wide is scrolled by the keyboard too: from button to button, or by itself.
+    this.#scroll.tabIndex = columns.some(({ canSeek }) => canSeek) ? -1 : 0;
     for (const { cell } of this.#columns) cell.remove();
     this.#columns = columns;
     this.#head.append(...columns.map(({ cell }) => cell));
@@ -83,14 +88,14 @@ export class Frames {
 class Column {
   readonly #canvas = element('canvas', { attributes: { 'aria-hidden': 'true' } });
   readonly canSeek: boolean;
-  readonly moment: Text;
+  readonly #moment: Text;
   readonly cell: HTMLTableCellElement;
 
   /** @param seek Shows the frame's moment; absent where there is none to show. */
   constructor(moment: string, seek?: () => void) {
     this.canSeek = seek !== undefined;
-    this.moment = new Text(moment);
-    const content = [this.#canvas, element('span', {}, this.moment)];
+    this.#moment = new Text(moment);
+    const content = [this.#canvas, element('span', {}, this.#moment)];
     const frame =
       seek === undefined
         ? element('div', { class: 'frame' }, ...content)
@@ -100,6 +105,10 @@ class Column {
             ...content,
           );
     this.cell = element('th', { attributes: { scope: 'col' } }, frame);
+  }
+
+  tell(moment: string): void {
+    if (this.#moment.data !== moment) this.#moment.data = moment;
   }
 
   draw({ width, height, pixels }: Picture): void {

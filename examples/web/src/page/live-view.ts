@@ -39,9 +39,12 @@ export class LiveView {
     const [oldest = 0] = scores.frames;
     for (const index of this.#pictures.keys()) if (index < oldest) this.#pictures.delete(index);
     this.#bars.show(scores);
-    this.#frames.filmLive(scores.frames.flatMap((index) => this.#pictures.get(index) ?? []));
+    this.#frames.filmLive(
+      scores.frames.flatMap((index) => this.#pictures.get(index) ?? []),
+      seconds,
+    );
     this.#frames.score(scores);
-    const pace = `${latency.toFixed(0)} ms each, ${framesPerSecond.toFixed(1)} a second`;
+    const pace = `${latency.toFixed(0)} ms a frame, ${framesPerSecond.toFixed(1)} frames a second`;
     this.#extent.textContent = `The last ${seconds} s in ${scores.frames.length} frames; ${pace}`;
     const best = scores.probabilities.indexOf(Math.max(...scores.probabilities));
     this.#announce(scores.labels[best] ?? '', scores.probabilities[best] ?? 0);

@@ -165,7 +165,10 @@ export function startRecognition(): Recognition {
       pipeline.set('score', list.length === 0 ? undefined : { labels: list });
       if (live.isOn) follow();
     }, labelPause);
-    if (list.length === 0) clearScores();
+    if (list.length === 0) {
+      clearScores();
+      if (live.isOn) follow();
+    }
     showEmpty();
   });
 

@@ -37,6 +37,8 @@ export interface CallOptions {
 interface Pending {
   readonly resolve: (answer: Answer<CallName>) => void;
   readonly reject: (error: CallError) => void;
+  /** Is called when there is an answer, or none will come. */
+  readonly settled: () => void;
   readonly onProgress: (progress: Progress) => void;
   /** Ticks of a second since the last news. Ticks, not time: a machine that slept did not wait. */
   silent: number;
@@ -68,9 +70,12 @@ export class WorkerClient {
         reject(new CallError('cancelled', { cancelled: true }));
         return;
       }
-      this.#pending.set(id, { resolve, reject, onProgress, silent: 0, patience, cancelled: false });
+      const cancel = (): void => this.#cancel(id);
+      // A signal may outlast many calls, and would keep what each of them was given.
+      const settled = (): void => signal?.removeEventListener('abort', cancel);
+      this.#pending.set(id, { resolve, reject, settled, onProgress, silent: 0, patience, cancelled: false });
       this.#post({ id, call: name, ask } as ToWorker, transfer);
-      signal?.addEventListener('abort', () => this.#cancel(id), { once: true });
+      signal?.addEventListener('abort', cancel, { once: true });
       this.#timer ??= setInterval(() => this.#tick(), 1000);
     }) as Promise<Answer<K>>;
   }
@@ -120,6 +125,7 @@ export class WorkerClient {
   }
 
   #settle(id: number): void {
+    this.#pending.get(id)?.settled();
     this.#pending.delete(id);
     if (this.#pending.size > 0) return;
     clearInterval(this.#timer);
