@@ -6,7 +6,7 @@
  *
  * Results go to benchmarks/results/webcam.json. The resident memory is read from Linux's /proc.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ import { type BrowserMemory, MemoryProbe } from '../tools/browser-memory.ts';
 import { chromiumLaunchOptions } from '../tools/chromium.ts';
 import { webcamFlags, writeWebcamVideo } from '../tools/fake-webcam.ts';
 import { describeEnvironment } from './harness/environment.ts';
+import { type ResidentBytes, residentBytes } from './harness/resident-bytes.ts';
 import { slopeOf } from './harness/statistics.ts';
 
 const { values } = parseArgs({
@@ -32,15 +33,12 @@ const { values } = parseArgs({
 /** Minutes before memory counts: until then buffers are made that are kept, and functions are compiled. */
 const warmUp = 1;
 
-interface Sample extends BrowserMemory {
+interface Sample extends BrowserMemory, ResidentBytes {
   readonly minutes: number;
   /** Frames of the webcam that were looked at. */
   readonly looks: number;
   /** Bytes of the engine's device. */
   readonly device: number;
-  /** Resident bytes of the page's process, and of all of the browser. */
-  readonly renderer: number;
-  readonly browser: number;
 }
 
 /** What is watched, and its name in the table. Bytes but for the last. */
@@ -79,21 +77,6 @@ function keepReports(): void {
     }
   };
   Object.assign(globalThis, { heard });
-}
-
-/** Resident bytes of the browser's processes: of those that show pages, and of all. */
-async function residentBytes(browser: Browser): Promise<Pick<Sample, 'renderer' | 'browser'>> {
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
-  await session.detach();
-  const sizes = await Promise.all(
-    processInfo.map(async ({ id, type }) => {
-      const status = await readFile(`/proc/${id}/status`, 'utf8');
-      return { type, bytes: 1024 * Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) };
-    }),
-  );
-  const sum = (of: readonly { bytes: number }[]): number => of.reduce((total, { bytes }) => total + bytes, 0);
-  return { renderer: sum(sizes.filter(({ type }) => type === 'renderer')), browser: sum(sizes) };
 }
 
 async function sampled(page: Page, browser: Browser, probe: MemoryProbe, started: number): Promise<Sample> {

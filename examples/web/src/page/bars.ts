@@ -2,6 +2,7 @@
 import { bestLabels } from 'actionclip/browser';
 import type { ScoreReport } from '../protocol.ts';
 import { byId, element, labelText, percent } from './dom.ts';
+import { inPortions } from './portions.ts';
 
 /** Labels that have a bar until a person asks for all. */
 const shownBars = 8;
@@ -12,6 +13,7 @@ export class Bars {
   readonly #bars: Bar[] = [];
   #report: Pick<ScoreReport, 'labels' | 'probabilities'> | undefined;
   #showsAll = false;
+  #stop = (): void => {};
 
   constructor() {
     this.#more.addEventListener('click', () => {
@@ -30,17 +32,24 @@ export class Bars {
     const { labels, probabilities } = this.#report;
     const ranked = bestLabels(probabilities, this.#showsAll ? labels.length : shownBars);
     for (const { item } of this.#bars.splice(ranked.length)) item.remove();
-    while (this.#bars.length < ranked.length) this.#bars.push(this.#added());
-    for (const [place, at] of ranked.entries()) this.#bars[place]?.show(labels[at] ?? '', probabilities[at] ?? 0);
+    const show = (bar: Bar, at = 0): void => bar.show(labels[at] ?? '', probabilities[at] ?? 0);
+    for (const [place, bar] of this.#bars.entries()) show(bar, ranked[place]);
+    this.#stop();
+    this.#stop = inPortions(this.#grow(ranked.length, (bar, place) => show(bar, ranked[place])));
     this.#more.hidden = labels.length <= shownBars;
     this.#more.textContent = this.#showsAll ? `Show the best ${shownBars}` : `Show all ${labels.length}`;
     this.#more.setAttribute('aria-expanded', String(this.#showsAll));
   }
 
-  #added(): Bar {
-    const bar = new Bar();
-    this.#list.append(bar.item);
-    return bar;
+  /** Adds bars until there are so many. */
+  *#grow(count: number, show: (bar: Bar, place: number) => void): Generator<void> {
+    while (this.#bars.length < count) {
+      const bar = new Bar();
+      show(bar, this.#bars.length);
+      this.#list.append(bar.item);
+      this.#bars.push(bar);
+      yield;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /** The labels as chips: typed, pasted as a list, taken from a preset, and removed with the mouse or the keyboard. */
 import { cleanLabels, type LongLabel } from 'actionclip/browser';
 import { byId, element, labelText } from './dom.ts';
+import { inPortions } from './portions.ts';
 
 /** Chips that are shown of a long list until a person asks for all. */
 const shownChips = 12;
@@ -20,6 +21,9 @@ export class LabelEditor {
   readonly #more = byId('more-chips', HTMLButtonElement);
   readonly #clear = byId('clear-labels', HTMLButtonElement);
   readonly #note = byId('label-note', HTMLElement);
+  /** By label. */
+  readonly #chips = new Map<string, HTMLLIElement>();
+  #stop = (): void => {};
   #labels: readonly string[] = [];
   #leftOut: ReadonlyMap<string, LongLabel> = new Map();
   #showsAll = false;
@@ -75,7 +79,9 @@ export class LabelEditor {
   /** Marks those that the model cannot take. */
   leaveOut(tooLong: readonly LongLabel[]): void {
     if (tooLong.length === 0 && this.#leftOut.size === 0) return;
+    const marked = [...this.#leftOut.keys(), ...tooLong.map(({ label }) => label)];
     this.#leftOut = new Map(tooLong.map((long) => [long.label, long]));
+    this.#drop(marked);
     this.#draw();
   }
 
@@ -100,7 +106,11 @@ export class LabelEditor {
 
   #draw(): void {
     const { length } = this.#labels;
-    this.#list.replaceChildren(...this.#shown().map((label) => this.#chip(label)));
+    const shown = this.#shown();
+    const isShown = new Set(shown);
+    this.#drop([...this.#chips.keys()].filter((label) => !isShown.has(label)));
+    this.#stop();
+    this.#stop = inPortions(this.#place(shown));
     this.#list.classList.toggle('all', this.#showsAll);
     this.#more.hidden = length <= shownChips;
     this.#more.textContent = this.#showsAll ? 'Show fewer' : `Show all ${length}`;
@@ -109,6 +119,26 @@ export class LabelEditor {
     this.#count.textContent = length === 1 ? '1 label' : `${length} labels`;
     const leftOut = this.#labels.filter((label) => this.#leftOut.has(label)).length;
     this.#note.textContent = leftOut === 0 ? '' : leftOutNote(leftOut, length);
+  }
+
+  /** Takes chips away. */
+  #drop(labels: readonly string[]): void {
+    for (const label of labels) {
+      this.#chips.get(label)?.remove();
+      this.#chips.delete(label);
+    }
+  }
+
+  /** Brings the chips into the order of their labels, and makes those that are absent. */
+  *#place(labels: readonly string[]): Generator<void> {
+    for (const [at, label] of labels.entries()) {
+      const there = this.#chips.get(label);
+      const chip = there ?? this.#chip(label);
+      const next = this.#list.children.item(at);
+      if (next !== chip) this.#list.insertBefore(chip, next);
+      this.#chips.set(label, chip);
+      if (there === undefined) yield;
+    }
   }
 
   /** Those with a chip: of a long list the first, before which come those that the model cannot take. */
