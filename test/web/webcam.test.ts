@@ -52,6 +52,13 @@ async function looked(page: Page, count: number): Promise<void> {
   );
 }
 
+/** How many frames were looked at when five more could have been, and none was. */
+async function atRest(page: Page): Promise<number> {
+  const { length } = await looksOf(page);
+  await page.waitForTimeout(600);
+  return (await looksOf(page)).length === length ? length : atRest(page);
+}
+
 /** The page, once the model's own labels are there. */
 async function visit(from: PageHost): Promise<Visit> {
   const visited = await from.visit('about:blank');
@@ -155,10 +162,7 @@ describe('the webcam', () => {
         document.dispatchEvent(new Event('visibilitychange'));
       }, isHidden);
     await show(true);
-    await page.waitForTimeout(300); // for the frame under way
-    const before = (await looksOf(page)).length;
-    await page.waitForTimeout(600);
-    expect((await looksOf(page)).length).toBe(before);
+    const before = await atRest(page);
     await show(false);
     await looked(page, 2);
     expect((await looksOf(page))[before]?.filled).toBeCloseTo(1 / 8);

@@ -142,10 +142,16 @@ export function startRecognition(): Recognition {
       follow();
     },
     opened: (preview) => videoPanel.showLive(preview),
-    changed: follow,
+    changed: () => {
+      liveView.clear();
+      follow();
+    },
     look: (ask, signal) => pipeline.look(ask, signal),
     seen: (seen, pace) => {
-      if (!liveView.show(seen, pace, live.seconds)) return;
+      if (!liveView.show(seen, pace, live.seconds)) {
+        parts.emptyText.textContent = `Gathering the first ${live.seconds} s: ${(100 * seen.filled).toFixed(0)} %`;
+        return;
+      }
       parts.scores.hidden = false;
       parts.frames.hidden = false;
       showEmpty();
@@ -265,7 +271,7 @@ export function startRecognition(): Recognition {
 
   /** Takes away what is no longer true once a stage is done again. */
   function clearResult(stage: Stage): void {
-    if (stage === 'watch' || report !== undefined) clearScores();
+    if (stage === 'watch' || report !== undefined || live.isOn) clearScores();
     report = undefined;
     liveView.clear();
     hide(parts.frames);
@@ -314,14 +320,14 @@ export function startRecognition(): Recognition {
     const hasSource = video !== undefined || live.isOn;
     const lacksLabels = (labels.labels.length === 0 || labels.allLeftOut) && hasSource;
     const gathers = live.isOn && parts.scores.hidden;
-    const isComing = video !== undefined && parts.result.getAttribute('aria-busy') === 'true';
+    const isComing = hasSource && parts.result.getAttribute('aria-busy') === 'true';
     hide(parts.empty, !(lacksLabels || gathers || !hasSource) || isComing || !parts.failure.hidden);
     parts.trySample.hidden = hasSource;
     const [kind, source] = [labels.allLeftOut ? 'shorter ' : '', live.isOn ? 'webcam' : 'video'];
     parts.emptyText.textContent = lacksLabels
       ? `Add ${kind}labels, and the ${source} is scored against them.`
       : gathers
-        ? 'The first bars come when the webcam has been seen for as long as a window.'
+        ? 'Waiting for the webcam.'
         : 'Choose a video, or use the webcam, and see which of the labels fits it best.';
   }
 }
