@@ -3,8 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Generator } from '@actionclip/tensor';
+import { ActionCLIP } from 'actionclip';
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { modelFileParts } from '../../packages/actionclip/src/checkpoints/own-layout.ts';
 import { openFrameSource } from '../../packages/actionclip/src/data/open-source.ts';
 import { openRecognizer } from '../../packages/actionclip/src/recognize/open.ts';
 import { webcamFlags, writeWebcamVideo } from '../../tools/fake-webcam.ts';
@@ -51,6 +54,20 @@ async function train(page: Page, settings: { readonly epochs: number; readonly h
   await page.locator('#train-epochs').fill(String(settings.epochs));
   if (settings.head !== undefined) await page.locator('#train-head').selectOption(settings.head);
   await page.locator('#train-start').click();
+}
+
+/** A model whose image tower shifts features from frame to frame, as a file. */
+async function shifted(): Promise<Buffer> {
+  const sizes = {
+    embedding: 8,
+    vision: { resolution: 16, patch: 8, width: 64, layers: 1, heads: 1 },
+    text: { context: 24, vocabulary: 49_408, width: 64, layers: 1, heads: 1 },
+  };
+  const description = { sizes, frames: 2, temporal: 'meanP', shift: true } as const;
+  const model = new ActionCLIP({ ...description, generator: new Generator(1) });
+  const parts: Uint8Array[] = [];
+  for await (const part of modelFileParts(model, { ...description, vocabulary: 'clip' })) parts.push(part);
+  return Buffer.concat(parts);
 }
 
 /** What the curve of the loss says in words. */
@@ -119,8 +136,8 @@ describe('the training tab', () => {
 
     // The clips were seen by the same towers, so that the training may go on from here.
     await page.locator('#tab-train').click();
-    await page.getByText('the head trained on your clips').waitFor();
-    expect(await page.locator('#train-start').isEnabled()).toBe(true);
+    await page.locator('#train-start:enabled').waitFor();
+    expect(await page.locator('#train-other').isVisible()).toBe(false);
     expect(complaints).toEqual([]);
     expect([...hosts]).toEqual([new URL(host.address).host]);
     await context.close();
@@ -174,6 +191,12 @@ describe('the training tab', () => {
     expect(await row(page, 0).locator('input').isDisabled()).toBe(true);
     await page.locator('#train-remove-clips').click();
     await addFiles(page, 0, [jumping]);
+    await page.locator('#train-remove-clips').waitFor({ state: 'hidden' });
+
+    // Where the tower looks across frames, there are no features of single ones.
+    await page.setInputFiles('#weights-input', { name: 'shifted.safetensors', mimeType: '', buffer: await shifted() });
+    await page.getByText('The image tower of shifted.safetensors looks at several frames together').waitFor();
+    expect(await page.getByRole('button', { name: 'Record leaping', exact: true }).isDisabled()).toBe(true);
 
     // They are lost with the page, which asks before.
     const asked = page.waitForEvent('dialog');

@@ -1,4 +1,7 @@
-/** The labels to learn, each with its clips and the ways to add some. */
+/**
+ * The labels to learn, each with its clips and the ways to add some. Rows and pictures stay as long as their labels and
+ * clips do, so that one more clip costs no more with many than with few.
+ */
 import { byId, element, labelText } from '../dom.ts';
 import { canvasOf } from '../pictures.ts';
 import type { Clip, Clips, LabelClips } from './clips.ts';
@@ -10,128 +13,158 @@ export interface RowEvents {
   readonly removeLabel: (label: string) => void;
 }
 
+/** What can be done with the clips now. */
+export interface RowAbilities {
+  readonly mayAdd: boolean;
+  /** Anything at all. */
+  readonly mayChange: boolean;
+}
+
 /** Recordings that one button makes. */
 const several = 5;
 
 export class LabelRows {
+  readonly #fields = byId('train-labels-fields', HTMLFieldSetElement);
   readonly #list = byId('train-labels', HTMLUListElement);
   readonly #events: RowEvents;
-  /** What had the focus until it was disabled. */
-  #waiting: Focused | undefined;
+  readonly #rows = new Map<string, Row>();
+  /** What had the focus until all was disabled. */
+  #waiting: HTMLElement | undefined;
 
   constructor(events: RowEvents) {
     this.#events = events;
   }
 
-  /** @param mayAdd Whether clips can be added now. @param mayRemove Whether they can be removed. */
-  show({ labels }: Clips, { mayAdd, mayRemove }: { readonly mayAdd: boolean; readonly mayRemove: boolean }): void {
-    const focused = focusedIn(this.#list) ?? (document.activeElement === document.body ? this.#waiting : undefined);
-    this.#list.replaceChildren(...labels.map((label, at) => this.#row(label, at)));
-    for (const control of this.#controls()) {
-      control.disabled = control.dataset.role === 'remove' ? !mayRemove : !mayAdd;
+  show({ labels }: Clips, { mayAdd, mayChange }: RowAbilities): void {
+    const focused = this.#focused();
+    const place = focused === undefined ? -1 : this.#controls().indexOf(focused);
+    for (const [label, row] of this.#rows) {
+      if (labels.some((one) => one.label === label)) continue;
+      row.element.remove();
+      this.#rows.delete(label);
     }
-    this.#focusAgain(focused);
+    for (const one of labels) this.#rowOf(one.label).show(one, mayAdd);
+    this.#fields.disabled = !mayChange;
+    this.#focusAgain(focused, place, mayChange);
   }
 
-  #row({ label, clips }: LabelClips, at: number): HTMLLIElement {
+  #rowOf(label: string): Row {
+    const known = this.#rows.get(label);
+    if (known !== undefined) return known;
+    const row = new Row(label, this.#events);
+    this.#rows.set(label, row);
+    this.#list.append(row.element);
+    return row;
+  }
+
+  #controls(): HTMLElement[] {
+    return [...this.#list.querySelectorAll<HTMLElement>('button, input')];
+  }
+
+  #focused(): HTMLElement | undefined {
+    const focused = document.activeElement;
+    return focused instanceof HTMLElement && this.#list.contains(focused) ? focused : undefined;
+  }
+
+  /** The focus stays where it was, through times when all is disabled, or goes to the neighbour of what is gone. */
+  #focusAgain(focused: HTMLElement | undefined, place: number, mayChange: boolean): void {
+    if (!mayChange) {
+      this.#waiting ??= focused;
+      return;
+    }
+    const before = focused ?? (document.activeElement === document.body ? this.#waiting : undefined);
+    this.#waiting = undefined;
+    if (before === undefined) return;
+    const controls = this.#controls();
+    (before.isConnected ? before : (controls[place] ?? controls.at(-1)))?.focus();
+  }
+}
+
+class Row {
+  readonly element: HTMLLIElement;
+  readonly #label: string;
+  readonly #events: RowEvents;
+  readonly #count = element('span', { class: 'hint' });
+  readonly #thumbnails: HTMLUListElement;
+  readonly #shown = new Map<number, HTMLLIElement>();
+  readonly #adding: readonly (HTMLButtonElement | HTMLInputElement)[];
+
+  constructor(label: string, events: RowEvents) {
+    this.#label = label;
+    this.#events = events;
+    const title = element('h3', {}, labelText(label));
+    const record = [
+      button('Record', `Record ${label}`, () => events.record(label, 1)),
+      button(`Record ${several}`, `Record ${several} clips of ${label}`, () => events.record(label, several)),
+    ];
     const input = element('input', {
       class: 'visually-hidden',
-      attributes: { id: `train-files-${at}`, type: 'file', multiple: '', accept: 'video/*,image/gif,.mkv,.ts' },
+      attributes: {
+        type: 'file',
+        multiple: '',
+        accept: 'video/*,image/gif,.mkv,.ts',
+        'aria-label': `Files of ${label}`,
+      },
     });
     input.addEventListener('change', () => {
       const files = [...(input.files ?? [])];
       input.value = '';
-      if (files.length > 0) this.#events.files(label, files);
+      if (files.length > 0) events.files(label, files);
     });
-    const row = element(
+    this.#adding = [...record, input];
+    this.#thumbnails = element('ul', { class: 'thumbnails', attributes: { 'aria-label': `Clips of ${label}` } });
+    this.element = element(
       'li',
       { class: 'train-label' },
       element(
         'div',
         { class: 'train-label-head' },
-        element('h3', { attributes: { id: `train-label-${at}` } }, labelText(label)),
-        element('span', { class: 'hint' }, counted(clips.length)),
-        this.#button('×', `Remove ${label}`, `label ${at}`, () => this.#events.removeLabel(label), 'remove'),
+        title,
+        this.#count,
+        removeButton(`Remove ${label}`, () => events.removeLabel(label)),
       ),
-      element(
-        'div',
-        { class: 'row', attributes: { role: 'group', 'aria-labelledby': `train-label-${at}` } },
-        this.#button('Record', `Record ${label}`, `record ${at}`, () => this.#events.record(label, 1)),
-        this.#button(`Record ${several}`, `Record ${several} clips of ${label}`, `several ${at}`, () =>
-          this.#events.record(label, several),
-        ),
-        element('label', { class: 'button', attributes: { for: input.id } }, 'Add files'),
-        input,
-      ),
-      element(
-        'ul',
-        { class: 'thumbnails', attributes: { 'aria-label': `Clips of ${label}` } },
-        ...clips.map((clip) => this.#thumbnail(label, clip)),
-      ),
+      element('div', { class: 'row' }, ...record, element('label', { class: 'button' }, 'Add files', input)),
+      this.#thumbnails,
     );
-    acceptDrops(row, (files) => {
-      if (!input.disabled) this.#events.files(label, files);
+    acceptDrops(this.element, (files) => {
+      if (!input.matches(':disabled')) events.files(label, files);
     });
-    return row;
   }
 
-  #thumbnail(label: string, { id, name, frames, picture }: Clip): HTMLLIElement {
+  show({ clips }: LabelClips, mayAdd: boolean): void {
+    this.#count.textContent = clips.length === 1 ? '1 clip' : `${clips.length} clips`;
+    for (const control of this.#adding) control.disabled = !mayAdd;
+    for (const [id, thumbnail] of this.#shown) {
+      if (clips.some((clip) => clip.id === id)) continue;
+      thumbnail.remove();
+      this.#shown.delete(id);
+    }
+    for (const clip of clips) {
+      if (this.#shown.has(clip.id)) continue;
+      const thumbnail = this.#thumbnail(clip);
+      this.#shown.set(clip.id, thumbnail);
+      this.#thumbnails.append(thumbnail);
+    }
+  }
+
+  #thumbnail({ id, name, frames, picture }: Clip): HTMLLIElement {
     const words = `${name}, ${frames} ${frames === 1 ? 'frame' : 'frames'}`;
-    const remove = this.#button(
-      '×',
-      `Remove ${name} of ${label}`,
-      `clip ${id}`,
-      () => this.#events.removeClip(id),
-      'remove',
-    );
+    const remove = removeButton(`Remove ${name} of ${this.#label}`, () => this.#events.removeClip(id));
     const item = element('li', { class: 'thumbnail' }, canvasOf(picture, words), remove);
     item.title = words;
     return item;
   }
-
-  #button(text: string, words: string, key: string, onClick: () => void, role = 'add'): HTMLButtonElement {
-    const button = element(
-      'button',
-      {
-        class: role === 'remove' ? 'remove' : '',
-        attributes: { type: 'button', 'aria-label': words },
-        onClick,
-      },
-      role === 'remove' ? element('span', {}, text) : text,
-    );
-    button.dataset.key = key;
-    button.dataset.role = role;
-    return button;
-  }
-
-  #controls(): (HTMLButtonElement | HTMLInputElement)[] {
-    return [...this.#list.querySelectorAll<HTMLButtonElement | HTMLInputElement>('button, input')];
-  }
-
-  /** Rows are made anew; the focus stays where it was, or goes to what took the place of what was removed. */
-  #focusAgain(focused: Focused | undefined): void {
-    this.#waiting = undefined;
-    if (focused === undefined) return;
-    const controls = this.#controls();
-    const same = controls.find(({ dataset, id }) => (dataset.key ?? id) === focused.key);
-    const near = controls.slice(0, focused.at + 1).findLast(({ disabled }) => !disabled);
-    if (same?.disabled) this.#waiting = focused;
-    else (same ?? near)?.focus();
-  }
 }
 
-/** A control of the rows, and its place among them. */
-interface Focused {
-  readonly key: string;
-  readonly at: number;
-}
+const button = (text: string, words: string, onClick: () => void): HTMLButtonElement =>
+  element('button', { attributes: { type: 'button', 'aria-label': words }, onClick }, text);
 
-/** Which control has the focus. */
-function focusedIn(list: HTMLElement): Focused | undefined {
-  const focused = document.activeElement;
-  if (!(focused instanceof HTMLElement) || !list.contains(focused)) return undefined;
-  return { key: focused.dataset.key ?? focused.id, at: [...list.querySelectorAll('button, input')].indexOf(focused) };
-}
+const removeButton = (words: string, onClick: () => void): HTMLButtonElement =>
+  element(
+    'button',
+    { class: 'remove', attributes: { type: 'button', 'aria-label': words }, onClick },
+    element('span', {}, '×'),
+  );
 
 /** Files may be dropped on a row. */
 function acceptDrops(row: HTMLElement, dropped: (files: readonly File[]) => void): void {
@@ -150,5 +183,3 @@ function acceptDrops(row: HTMLElement, dropped: (files: readonly File[]) => void
     if (files.length > 0) dropped(files);
   });
 }
-
-const counted = (clips: number): string => (clips === 1 ? '1 clip' : `${clips} clips`);

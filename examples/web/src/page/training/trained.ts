@@ -24,7 +24,8 @@ export class TrainedPanel {
   readonly #summary = byId('trained-summary', HTMLElement);
   readonly #table = byId('trained-clips', HTMLTableElement);
   readonly #more = byId('more-trained', HTMLButtonElement);
-  #rows: readonly HTMLTableRowElement[] = [];
+  #rows: readonly Recognised[] = [];
+  #labels: readonly string[] = [];
   #showsAll = false;
   #address: string | undefined;
 
@@ -51,7 +52,8 @@ export class TrainedPanel {
     const rows = examples.map((example, at) => ({ example, trained: report.clips[at] }));
     // Those that are wrong are what a person looks for.
     const isWrong = ({ example, trained }: (typeof rows)[number]): boolean => trained?.best !== example.label;
-    this.#rows = [...rows].sort((a, b) => Number(isWrong(b)) - Number(isWrong(a))).map((one) => row(one, labels));
+    this.#rows = [...rows].sort((a, b) => Number(isWrong(b)) - Number(isWrong(a)));
+    this.#labels = labels;
     this.#showsAll = false;
     this.#draw();
     this.#section.hidden = false;
@@ -59,10 +61,11 @@ export class TrainedPanel {
 
   #draw(): void {
     const { length } = this.#rows;
+    const shown = this.#rows.slice(0, this.#showsAll ? length : shownRows);
     const head = ['Clip', 'Recognised as'].map((text) => element('th', { attributes: { scope: 'col' } }, text));
     this.#table.replaceChildren(
       element('thead', {}, element('tr', {}, ...head)),
-      element('tbody', {}, ...this.#rows.slice(0, this.#showsAll ? length : shownRows)),
+      element('tbody', {}, ...shown.map((one) => row(one, this.#labels))),
     );
     this.#more.hidden = length <= shownRows;
     this.#more.textContent = this.#showsAll ? 'Show fewer' : `Show all ${length}`;

@@ -133,7 +133,7 @@ export function startTraining(recognition: Recognition): { readonly leave: () =>
     const focused = document.activeElement;
     const isReady = model?.perFrame === true && areOfModel();
     const isIdle = activity === undefined;
-    rows.show(clips, { mayAdd: isReady && isIdle && !clips.isFull, mayRemove: isIdle });
+    rows.show(clips, { mayAdd: isReady && !clips.isFull, mayChange: isIdle });
     parts.count.textContent = countWords(clips.count);
     parts.base.textContent = baseWords(model, weights);
     parts.other.hidden = areOfModel() || model === undefined;
