@@ -50,6 +50,48 @@ function counted(bytes: Uint8Array, name: string): { source: ByteSource; account
 const sizeOf = (tensors: StateDict): number =>
   [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
 
+describe('a model that cannot be opened', () => {
+  it('leaves nothing on the device where reading fails half-way', async () => {
+    const path = 'mean/clip-jit-fp16.pt';
+    const { source } = counted(fixture(path), path);
+    const device = await openDevice('wasm', { threads: 1 });
+    setDefaultDevice(device);
+    const contents = await openCheckpoint(source);
+    const before = await device.memory();
+    let left = 20;
+    const tensors = new Map(
+      [...contents.tensors].map(([name, tensor]) => {
+        const { readInto: _, ...slow } = tensor;
+        const pieces: typeof tensor.pieces = (memory) => {
+          if (left-- === 0) throw new Error('the disk is gone');
+          return tensor.pieces(memory);
+        };
+        return [name, { ...slow, pieces }];
+      }),
+    );
+    await expect(modelOf({ ...contents, tensors })).rejects.toThrow('the disk is gone');
+    expect((await device.memory()).peak).toBeGreaterThan(before.live);
+    expect((await device.memory()).live).toBe(before.live);
+    await device.close();
+  });
+
+  it('is refused before its values are read where the device can never hold it', async () => {
+    const path = 'mean/clip-jit-fp16.pt';
+    const device = await openDevice('wasm', { threads: 1 });
+    setDefaultDevice(device);
+    const contents = await openCheckpoint(memorySource(fixture(path), path));
+    const name = 'token_embedding.weight';
+    const words = contents.tensors.get(name);
+    if (words === undefined) throw new Error(`no ${name}`);
+    const many = { ...words, shape: [2 ** 24, words.shape[1] ?? 0] };
+    const tensors = new Map([...contents.tensors, [name, many]]);
+    await expect(modelOf({ ...contents, tensors })).rejects.toThrow(
+      /mean\/clip-jit-fp16\.pt: its parameters take \d+ bytes, and the device holds 4294967296/,
+    );
+    await device.close();
+  });
+});
+
 describe('opening a model', () => {
   it.each([
     ['transf/checkpoint.pt', 1, 1],

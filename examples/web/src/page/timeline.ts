@@ -1,6 +1,7 @@
 /** A long video over time: which label fits best when, and the probabilities of the best ones in every window. */
 import type { ScoreReport } from '../protocol.ts';
 import { byId, clock, drawn, element, labelText, percent } from './dom.ts';
+import { inPortions } from './portions.ts';
 
 /** Labels that have a curve, each in a colour of its own. */
 const shownLabels = 6;
@@ -9,6 +10,7 @@ export class Timeline {
   readonly #section = byId('timeline-section', HTMLElement);
   readonly #plot = byId('timeline', HTMLElement);
   readonly #seek: (seconds: number) => void;
+  #stop = (): void => {};
 
   /** @param seek Shows a moment of the video. */
   constructor(seek: (seconds: number) => void) {
@@ -16,6 +18,7 @@ export class Timeline {
   }
 
   hide(): void {
+    this.#stop();
     this.#section.hidden = true;
   }
 
@@ -23,8 +26,11 @@ export class Timeline {
     this.#section.hidden = report.windows.length < 2;
     if (this.#section.hidden) return;
     const best = labelsOf(report);
+    const list = element('ol', { class: 'runs', attributes: { 'aria-label': 'Best label over time' } });
+    this.#stop();
+    this.#stop = inPortions(this.#runs(list, report, duration, best));
     this.#plot.replaceChildren(
-      this.#runs(report, duration, best),
+      list,
       ...best.map((label, series) => lane(report, duration, label, series)),
       element(
         'div',
@@ -34,10 +40,15 @@ export class Timeline {
     );
   }
 
-  /** A strip of buttons, one for each run of windows with the same best label. */
-  #runs({ runs, labels }: ScoreReport, duration: number, best: readonly number[]): HTMLElement {
+  /** Fills a strip with buttons, one for each run of windows with the same best label. */
+  *#runs(
+    list: HTMLOListElement,
+    { runs, labels }: ScoreReport,
+    duration: number,
+    best: readonly number[],
+  ): Generator<void> {
     const borders = runs.map(({ start }, at) => (at === 0 ? 0 : (start + (runs[at - 1]?.end ?? start)) / 2));
-    const buttons = runs.map(({ label, probability }, at) => {
+    for (const [at, { label, probability }] of runs.entries()) {
       const [start, end] = [borders[at] ?? 0, borders[at + 1] ?? duration];
       const name = labels[label] ?? '';
       const button = element(
@@ -55,9 +66,9 @@ export class Timeline {
       button.style.setProperty('--start', String(start / duration));
       button.style.setProperty('--length', String((end - start) / duration));
       button.title = `${name}, ${percent(probability)}`;
-      return element('li', {}, button);
-    });
-    return element('ol', { class: 'runs', attributes: { 'aria-label': 'Best label over time' } }, ...buttons);
+      list.append(element('li', {}, button));
+      yield;
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 /** The worker: everything heavy. It takes one call after the other and hears of cancellations in between. */
+import { OutOfMemoryError } from '@actionclip/tensor';
 import { InterruptedError } from 'actionclip/browser';
 import type { Answer, CallName, Failure, FromWorker, ToWorker } from '../protocol.ts';
 import { Session } from './session.ts';
@@ -51,5 +52,13 @@ const transferred = (result: Answer<CallName>): Transferable[] =>
 
 function failureOf(error: unknown, signal: AbortSignal): Failure {
   const cancelled = error instanceof InterruptedError || signal.aborted;
-  return { problem: error instanceof Error ? error.message : String(error), cancelled };
+  return { problem: problemOf(error), cancelled };
+}
+
+/** Engines and browsers speak to programmers of memory; whoever is here can do something else about it. */
+function problemOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const isMemory = error instanceof OutOfMemoryError || (error instanceof RangeError && /allocation/i.test(text));
+  if (!isMemory) return text;
+  return `There is not enough memory for this (${text.split(';')[0]}); take a smaller model, or another device`;
 }

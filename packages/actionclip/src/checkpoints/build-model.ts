@@ -1,5 +1,5 @@
 /** A model of what a checkpoint holds, with the checkpoint's values. Runs in browsers. */
-import { Generator } from '@actionclip/tensor';
+import { defaultDevice, Generator, OutOfMemoryError } from '@actionclip/tensor';
 import { BytePairTokenizer, createClipTokenizer, loadCharacterReferences, TokenizerError } from '@actionclip/tokenizer';
 import { ActionCLIP } from '../model/action-clip.ts';
 import type { TemporalHeadName } from '../model/temporal.ts';
@@ -62,7 +62,8 @@ const isOfHead = (name: string): boolean => name.startsWith('fusion.');
 /**
  * Builds the model of a checkpoint on the default device. The values go from the file to the device piece by piece;
  * nothing that the file has is initialised.
- * @throws CheckpointError where the file does not hold a whole model, or not the one that was asked for.
+ * @throws CheckpointError where the file does not hold a whole model, or not the one that was asked for;
+ *   OutOfMemoryError where the device cannot hold it. Nothing of it is left on the device then.
  */
 export async function modelOf(contents: CheckpointContents, options: OpenModelOptions = {}): Promise<OpenedCheckpoint> {
   const { source, layout } = contents;
@@ -70,6 +71,11 @@ export async function modelOf(contents: CheckpointContents, options: OpenModelOp
   const description = overridden(found.description, options, source);
   const otherHead = description.temporal !== found.description.temporal;
   const model = new ActionCLIP({ ...modelOptions(description), generator: new Generator(0) }).eval();
+  await refuseTooLarge(model, source);
+  const release = (error: unknown): never => {
+    for (const parameter of model.parameters()) parameter.dispose();
+    throw error;
+  };
   // The vocabulary is put together while the values are read.
   const [{ missing, unused }, tokenizer] = await Promise.all([
     fillModel(model, contents, {
@@ -77,7 +83,7 @@ export async function modelOf(contents: CheckpointContents, options: OpenModelOp
       interpolateFrames: found.learnedFrames ?? 'unknown',
       mayBeMissing: (name) => otherHead && isOfHead(name),
       mayBeUnused: (name) => otherHead && isOfHead(name),
-    }),
+    }).catch(release),
     tokenizerOf(description, source, options.clipTokenizer),
   ]);
   if (missing.length > 0) await model.initialize();
@@ -94,6 +100,17 @@ export async function modelOf(contents: CheckpointContents, options: OpenModelOp
     untrained: missing,
     unused,
   };
+}
+
+/** @throws OutOfMemoryError before gigabytes are read of what can never be held. */
+async function refuseTooLarge(model: ActionCLIP, source: string): Promise<void> {
+  const { memoryBytes = Number.POSITIVE_INFINITY } = (await (await defaultDevice()).backend()).limits;
+  const bytes = 4 * model.parameterCount();
+  if (bytes <= memoryBytes) return;
+  throw new OutOfMemoryError(
+    `${source}: its parameters take ${bytes} bytes, and the device holds ${memoryBytes}`,
+    'choose a smaller model, or another device',
+  );
 }
 
 function overridden(

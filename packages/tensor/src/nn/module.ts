@@ -184,7 +184,12 @@ async function readIntoPlace(parameter: Tensor, { readInto }: StreamedValue): Pr
     target.dispose();
     return false;
   }
-  await readInto(memory);
+  try {
+    await readInto(memory);
+  } catch (error) {
+    target.dispose();
+    throw error;
+  }
   replaceBy(parameter, target);
   return true;
 }
@@ -193,13 +198,18 @@ async function readIntoPlace(parameter: Tensor, { readInto }: StreamedValue): Pr
 async function streamValue(parameter: Tensor, value: StreamedValue): Promise<void> {
   const shared = parameter.holder() !== parameter;
   const target = shared ? parameter : await unwritten(parameter);
-  let written = 0;
-  for await (const piece of value.pieces()) {
-    target.writePiece(piece, written);
-    written += piece.length;
+  try {
+    let written = 0;
+    for await (const piece of value.pieces()) {
+      target.writePiece(piece, written);
+      written += piece.length;
+    }
+    if (written !== parameter.size)
+      throw new ShapeError(`streamParameters: ${written} elements for ${printShape(parameter.shape)}`);
+  } catch (error) {
+    if (!shared) target.dispose();
+    throw error;
   }
-  if (written !== parameter.size)
-    throw new ShapeError(`streamParameters: ${written} elements for ${printShape(parameter.shape)}`);
   if (!shared) replaceBy(parameter, target);
 }
 
