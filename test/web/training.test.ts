@@ -151,6 +151,9 @@ describe('the training tab', () => {
       await page.locator('#trained-section').waitFor();
       return page.locator('#trained-clips tbody tr').allInnerTexts();
     };
+    await train(page, { epochs: 0 });
+    expect(await page.locator('#train-epochs:invalid').count()).toBe(1);
+    expect(await page.locator('#train-stop').isVisible()).toBe(false);
     await train(page, { epochs: 10, head: 'LSTM' });
     const before = await clips();
     expect(before.filter((text) => text.includes('kept aside'))).toHaveLength(2);

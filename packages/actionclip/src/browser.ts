@@ -45,7 +45,7 @@ export type {
   ViewOptions,
   WindowScore,
 } from './recognize/types.ts';
-export { goesOn, type HeadModel, headModel, TRAINED_HEADS, type TrainedHeadName } from './train/head-model.ts';
+export { type HeadModel, headModel, TRAINED_HEADS, type TrainedHeadName } from './train/head-model.ts';
 export { HeadScores, shareRight } from './train/head-scores.ts';
 export { type FeatureClip, type HeadStep, type HeadTrainingOptions, trainHead } from './train/head-training.ts';
 export { ENOUGH_TO_HOLD_OUT, heldOutPlaces } from './train/held-out.ts';

@@ -23,10 +23,6 @@ export interface HeadModel {
   readonly goesOn: boolean;
 }
 
-/** Whether the head of a model is of this kind, so that its training goes on. */
-export const goesOn = ({ temporal = 'Transf' }: Pick<ModelDescription, 'temporal'>, head: TrainedHeadName): boolean =>
-  temporal === head;
-
 /**
  * The same towers under a head of its own: a copy of the model's where that is of this kind, else random values drawn
  * from `seed`.
@@ -43,11 +39,12 @@ export async function headModel(
       'choose a model without joint, shift or ST-Adapters',
     );
   }
-  const { temporalLayers = fewLayers, ...others } = of;
+  const { temporalLayers = fewLayers, temporal = 'Transf', ...others } = of;
+  const goesOn = temporal === head;
   const description = { ...others, temporal: head, ...(head.startsWith('Transf') ? { temporalLayers } : {}) };
   const model = new ActionCLIP({ ...modelOptions(description), generator: new Generator(seed) });
   model.clip = given.clip;
   await model.fusion.initialize();
-  if (goesOn(of, head)) model.fusion.loadStateDict(await given.fusion.stateDict());
-  return { model, description, goesOn: goesOn(of, head) };
+  if (goesOn) model.fusion.loadStateDict(await given.fusion.stateDict());
+  return { model, description, goesOn };
 }

@@ -1,20 +1,23 @@
 /** The settings of a training, with defaults that suit a handful of clips. */
-import { goesOn, TRAINED_HEADS, type TrainedHeadName } from 'actionclip/browser';
+import { TRAINED_HEADS, type TrainedHeadName } from 'actionclip/browser';
 import type { ModelReport } from '../../protocol.ts';
 import type { TrainAsk } from '../../training-protocol.ts';
 import { byId, element } from '../dom.ts';
 
 export type Settings = Pick<TrainAsk, 'head' | 'epochs' | 'learningRate' | 'seed' | 'holdsOut'>;
 
-/** What the heads are. */
-const words: Readonly<Record<TrainedHeadName, string>> = {
-  Transf: 'A transformer over the frames.',
-  Transf_cls: 'A transformer over the frames, read at a class token.',
-  LSTM: 'A recurrent layer over the frames.',
-  Conv_1D: 'A convolution over time; it has the fewest parameters.',
+/**
+ * What the heads are, and their rates, as values of the menu: those by which the small model learns new words for drawn
+ * actions in a hundred epochs, and a tenth of them for wide models.
+ */
+const heads: Readonly<Record<TrainedHeadName, { words: string; small: string; wide: string }>> = {
+  Transf: { words: 'A transformer over the frames.', small: '0.003', wide: '0.0003' },
+  Transf_cls: { words: 'A transformer over the frames, read at a class token.', small: '0.003', wide: '0.0003' },
+  LSTM: { words: 'A recurrent layer over the frames.', small: '0.01', wide: '0.001' },
+  Conv_1D: { words: 'A convolution over time; it has the fewest parameters.', small: '0.1', wide: '0.01' },
 };
 
-/** Columns of features up to which a model is small, and takes larger steps. */
+/** Columns of features up to which a model is small. */
 const smallWidth = 128;
 
 const isHead = (name: string): name is TrainedHeadName => TRAINED_HEADS.some((head) => head === name);
@@ -27,9 +30,11 @@ export class TrainingSettings {
   readonly #rate = byId('train-rate', HTMLSelectElement);
   readonly #seed = byId('train-seed', HTMLInputElement);
   readonly #aside = byId('train-aside', HTMLInputElement);
+  readonly #more = byId('train-more', HTMLDetailsElement);
+  #isSmall = true;
 
   constructor() {
-    this.#head.addEventListener('change', () => this.#describe());
+    this.#head.addEventListener('change', () => this.#suitHead());
   }
 
   /** Offers what suits a model: its own head first, which goes on from what it has learnt. */
@@ -37,18 +42,21 @@ export class TrainingSettings {
     const own = isHead(temporal) ? temporal : undefined;
     this.#head.replaceChildren(
       ...TRAINED_HEADS.map((head) => {
-        const start = goesOn({ temporal: own ?? 'meanP' }, head) ? 'from the model’s own' : 'from random values';
+        const start = head === own ? 'from the model’s own' : 'from random values';
         return element('option', { attributes: { value: head } }, `${head}, ${start}`);
       }),
     );
     this.#head.value = own ?? 'Transf';
-    this.#rate.value = width > smallWidth ? '0.0003' : '0.003';
-    this.#describe();
+    this.#isSmall = width <= smallWidth;
+    this.#suitHead();
   }
 
-  #describe(): void {
+  #suitHead(): void {
     const head = this.#head.value;
-    this.#words.textContent = isHead(head) ? words[head] : '';
+    if (!isHead(head)) return;
+    const { words, small, wide } = heads[head];
+    this.#words.textContent = words;
+    this.#rate.value = this.#isSmall ? small : wide;
   }
 
   set isDisabled(isDisabled: boolean) {
@@ -57,6 +65,7 @@ export class TrainingSettings {
 
   /** What was chosen; undefined where a field holds what cannot be, which the browser then tells. */
   read(): Settings | undefined {
+    if (!this.#seed.checkValidity()) this.#more.open = true;
     const invalid = [this.#epochs, this.#seed].find((input) => !input.reportValidity());
     const head = this.#head.value;
     if (invalid !== undefined || !isHead(head)) return undefined;

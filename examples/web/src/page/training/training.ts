@@ -219,10 +219,10 @@ export function startTraining(recognition: Recognition): { readonly leave: () =>
     change(() => clips.add(label, clip, file?.name));
   }
 
-  function train(): Promise<void> {
-    return during('training', parts.failure, async (signal) => {
-      const chosen = settings.read();
-      if (chosen === undefined) return;
+  async function train(): Promise<void> {
+    const chosen = settings.read();
+    if (chosen === undefined) return;
+    await during('training', parts.failure, async (signal) => {
       const labels = clips.labels.map(({ label }) => label);
       const { examples } = clips;
       trained = undefined;
