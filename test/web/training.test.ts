@@ -43,6 +43,12 @@ async function visit(...labels: readonly string[]): Promise<Visit> {
 
 const row = (page: Page, label: number) => page.locator('.train-label').nth(label);
 
+/** The webcam's track that the tab shows. */
+const trackOf = (page: Page) =>
+  page.locator('#train-preview video').evaluateHandle((shown) => {
+    return ((shown as HTMLVideoElement).srcObject as MediaStream).getTracks()[0];
+  });
+
 async function addFiles(page: Page, label: number, files: string[]): Promise<void> {
   const clips = row(page, label).locator('.thumbnail');
   const before = await clips.count();
@@ -83,11 +89,9 @@ describe('the training tab', () => {
     await row(page, 0).locator('.thumbnail').nth(2).waitFor();
     await page.locator('#train-cancel').click(); // the fourth, which is under way
     await page.getByText('“saying <b>hello</b>” has no clip yet').waitFor();
-    const track = await page.locator('#train-preview video').evaluateHandle((shown) => {
-      return ((shown as HTMLVideoElement).srcObject as MediaStream).getTracks()[0];
-    });
+    const first = await trackOf(page);
     await page.locator('#train-camera-off').click();
-    expect(await track.evaluate((found) => found?.readyState)).toBe('ended');
+    expect(await first.evaluate((found) => found?.readyState)).toBe('ended');
     const leapings = await row(page, 0).locator('.thumbnail').count();
     expect([3, 4]).toContain(leapings);
 
@@ -101,24 +105,27 @@ describe('the training tab', () => {
 
     await train(page, { epochs: 40 });
     await page.locator('#trained-section').waitFor();
-    const [, first, last] = /from (\d+\.\d+) to (\d+\.\d+)/.exec((await lossWords(page)) ?? '') ?? [];
-    expect(Number(last)).toBeLessThan(Number(first) / 2);
+    const [, before, after] = /from (\d+\.\d+) to (\d+\.\d+)/.exec((await lossWords(page)) ?? '') ?? [];
+    expect(Number(after)).toBeLessThan(Number(before) / 2);
     expect(await page.locator('#trained-summary').textContent()).toMatch(/100 % of the clips that it learnt from\. 40/);
     const rows = page.locator('#trained-clips tbody tr');
     expect(await rows.count()).toBe(leapings + 2);
     expect(await rows.locator('[aria-label="right:"]').count()).toBe(leapings + 2);
     expect(await page.locator('#trained-clips b').count()).toBe(0);
-    expect(await page.locator('#curves svg').first().getAttribute('aria-label')).toBe(`Loss: ${last}`);
+    expect(await page.locator('#curves svg').first().getAttribute('aria-label')).toBe(`Loss: ${after}`);
 
     const downloading = page.waitForEvent('download');
     await page.locator('#download-trained').click();
     const file = path.join(folder, 'trained.safetensors');
     await (await downloading).saveAs(file);
+    const second = await trackOf(page);
+    expect(await second.evaluate((found) => found?.readyState)).toBe('live');
     await page.locator('#use-trained').click();
     expect(await page.evaluate(() => [location.hash, document.activeElement?.id])).toEqual([
       '#recognise',
       'tab-recognise',
     ]);
+    expect(await second.evaluate((found) => found?.readyState)).toBe('ended'); // the webcam goes with the tab
     await page.setInputFiles('#video-input', jumping);
     await page.locator('#bars li').nth(1).waitFor();
     const bars = page.locator('#bars .bar-label');
