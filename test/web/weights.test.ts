@@ -1,9 +1,11 @@
 // Weights by their names on the hub, in the built page: fetched once, held to what the hub says of them, kept, removed.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { type HostTensor, serializeSafetensors } from '@actionclip/tensor';
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startDigest } from '../../examples/web/src/worker/digest.ts';
+import { readSafetensorsFile } from '../../packages/actionclip/src/checkpoints/files.ts';
 import { gitDigest, sha256 } from '../actionclip/hub/mock-hub.ts';
 import { openPageHost, type PageHost } from './built-page.ts';
 import { commit, type FakeHub, openFakeHub, respond } from './fake-hub.ts';
@@ -11,13 +13,12 @@ import { commit, type FakeHub, openFakeHub, respond } from './fake-hub.ts';
 let hub: FakeHub;
 let host: PageHost;
 let model: Buffer;
+const modelPath = fileURLToPath(new URL('../../examples/web/assets/small-actions.safetensors', import.meta.url));
 
 beforeAll(async () => {
   hub = await openFakeHub();
   host = await openPageHost(hub.flags);
-  model = await readFile(
-    fileURLToPath(new URL('../../examples/web/assets/small-actions.safetensors', import.meta.url)),
-  );
+  model = await readFile(modelPath);
 }, 120_000);
 afterAll(async () => {
   await host.close();
@@ -131,6 +132,30 @@ describe('weights of the hub', () => {
     await page.locator('#retry').click();
     await page.locator('#kept-weights li').waitFor();
     expect(await failure.isVisible()).toBe(false);
+    await context.close();
+  });
+
+  it('may be in shards, of which all are fetched', async () => {
+    const { tensors, metadata } = await readSafetensorsFile(modelPath);
+    const names = [...tensors.keys()];
+    const shards = [names.slice(0, 10), names.slice(10)].map(
+      (some) => new Map(some.map((name) => [name, tensors.get(name) as HostTensor])),
+    );
+    const files = shards.map(
+      (shard, at) => [`part-${at}.safetensors`, Buffer.from(serializeSafetensors(shard, metadata))] as const,
+    );
+    const entries = files.flatMap(([file], at) => [...(shards[at]?.keys() ?? [])].map((name) => [name, file]));
+    const index = JSON.stringify({ weight_map: Object.fromEntries(entries) });
+    hub.repositories.set('someone/shards', new Map([...files, ['model.safetensors.index.json', Buffer.from(index)]]));
+    const { page, context, complaints } = await host.visit();
+    await page.locator('#chips li').first().waitFor();
+    await page.locator('#sample-short').click();
+    await page.locator('#bars li').first().waitFor();
+    await fetchByName(page, 'someone/shards');
+    await page.locator('#kept-weights li').waitFor();
+    await page.locator('#bars').getByText('jumping jacks').waitFor();
+    expect(hub.asked.filter((asked) => /part-\d/.test(asked))).toHaveLength(4); // each with its redirect
+    expect(complaints).toEqual([]);
     await context.close();
   });
 
