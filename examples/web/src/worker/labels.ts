@@ -12,7 +12,7 @@ export interface ReadLabels {
 
 /** Features of labels; those that the recognizer has kept cost nothing. In between messages are let in. */
 export async function readLabels(recognizer: Recognizer, asked: readonly string[], turn: Turn): Promise<ReadLabels> {
-  const tooLong = await recognizer.longLabels(asked);
+  const tooLong = await labelsTooLong(recognizer, asked, turn);
   const leftOut = new Set(tooLong.map(({ label }) => label));
   const labels = asked.filter((label) => !leftOut.has(label));
   if (labels.length === 0) return { labels, tooLong, prompts: undefined };
@@ -24,6 +24,23 @@ export async function readLabels(recognizer: Recognizer, asked: readonly string[
     await recognizer.embedLabels(labels.slice(first, first + portion), { signal: turn.signal });
   }
   return { labels, tooLong, prompts: await recognizer.embedLabels(labels, { signal: turn.signal }) };
+}
+
+/** Labels whose length is told before messages are heard again. */
+const measuredAtOnce = 100;
+
+/** Those that are too long for the model. In between messages are let in. */
+export async function labelsTooLong(
+  recognizer: Recognizer,
+  labels: readonly string[],
+  turn: Turn,
+): Promise<readonly LongLabel[]> {
+  const tooLong: LongLabel[] = [];
+  for (let first = 0; first < labels.length; first += measuredAtOnce) {
+    await turn.breathe();
+    tooLong.push(...(await recognizer.longLabels(labels.slice(first, first + measuredAtOnce))));
+  }
+  return tooLong;
 }
 
 /** Labels that are encoded before messages are heard again: a second's work or so of a small text tower, and of a large one. */

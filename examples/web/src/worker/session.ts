@@ -12,7 +12,7 @@ import {
 } from 'actionclip/browser';
 import type { Answer, Ask, CallName, ScoreReport } from '../protocol.ts';
 import { openChosen } from './devices.ts';
-import { readLabels } from './labels.ts';
+import { labelsTooLong, readLabels } from './labels.ts';
 import { Live } from './live.ts';
 import { Training } from './training.ts';
 import type { Turn } from './turn.ts';
@@ -127,8 +127,8 @@ export class Session implements Handlers {
     return { ...report, liveBytes: (await device.memory()).live };
   }
 
-  async measure({ labels }: Ask<'measure'>): Promise<Answer<'measure'>> {
-    return { tooLong: await this.#model().longLabels(labels) };
+  async measure({ labels }: Ask<'measure'>, turn: Turn): Promise<Answer<'measure'>> {
+    return { tooLong: await labelsTooLong(this.#model(), labels, turn) };
   }
 
   async record(ask: Ask<'record'>): Promise<Answer<'record'>> {
